@@ -1,0 +1,89 @@
+# Every target with a `##` is listed by `make help`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/
+# As root, what Debian can bring is installed; as another user it has to be there.
+APT := $(if $(filter 0,$(shell id -u)),DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends,echo "not root, not installing:")
+BASE_PACKAGES := python3 python3-venv ca-certificates
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: show
+show: $(VENV)/installed ## Show the spec of this host, or of a bundled one if this host has no NVIDIA driver
+	@$(RUN)cdigen generate --output - || { \
+	  code=$$?; [ $$code = 3 ] || exit $$code; \
+	  echo "This host has no NVIDIA driver, so this is the spec of golden/rocky9-615 (see golden/README.md):" >&2; \
+	  $(RUN)cdigen generate --snapshot golden/rocky9-615/snapshot.yaml --output -; }
+
+.PHONY: test
+test: packages $(VENV)/installed lint types layers ## Install what the tests need (as root), then run every test, on the real driver and engines too
+	$(RUN)coverage erase
+	$(RUN)pytest --cov --cov-report=term
+	@echo "all tests ran; the everyday part alone is: make check"
+
+.PHONY: check
+check: $(VENV)/installed lint types layers ## The everyday part: lint, types, layers, tests without the real driver and engines
+	$(RUN)pytest -q -m "not real"
+
+.PHONY: test-real
+test-real: packages $(VENV)/installed ## Only the tests on the real driver and engines (as root)
+	$(RUN)pytest -m real
+
+.PHONY: lint
+lint: $(VENV)/installed ## Check style and formatting
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+
+.PHONY: types
+types: $(VENV)/installed ## Check types
+	$(RUN)mypy
+
+.PHONY: layers
+layers: $(VENV)/installed ## Check that imports go one way
+	$(RUN)lint-imports
+
+.PHONY: format
+format: $(VENV)/installed ## Format the code and mend what can be mended
+	$(RUN)ruff check --fix .
+	$(RUN)ruff format .
+
+.PHONY: driver
+driver: packages $(VENV)/installed ## Download NVIDIA's real driver into the cache and make host trees around it; prints where
+	$(RUN)python -m tests.real.make_driver
+
+.PHONY: images
+images: packages $(VENV)/installed ## Make the container images of the tests in the cache; prints where
+	$(RUN)python -m tests.real.make_images
+
+.PHONY: golden
+golden: $(VENV)/installed ## Rewrite the expected specs of the golden hosts that differ; read the difference before you commit it
+	$(RUN)pytest -q tests/golden --update-golden
+
+.PHONY: bench
+bench: packages $(VENV)/installed ## Measure time and memory on the real driver, as ratios to a bare interpreter
+	$(RUN)python -m tests.bench
+
+.PHONY: packages
+packages:
+	@missing=$$(for p in $(BASE_PACKAGES) $$(grep -v '^#' tests/real/packages.txt); do \
+	  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || echo $$p; done); \
+	if [ -n "$$missing" ]; then $(if $(filter 0,$(shell id -u)),apt-get -qq update;) $(APT) $$missing; fi
+
+$(VENV)/installed: pyproject.toml Makefile
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(if $(filter 0,$(shell id -u)),apt-get -qq update;) $(APT) $(BASE_PACKAGES); }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)pip install -q --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(RUN)pip install -q --disable-pip-version-check --group dev --editable .
+	@touch $@
+
+.PHONY: clean
+clean: ## Remove what was built here; the cache of downloads stays
+	rm -rf $(VENV) build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,77 @@
+"""The errors that end a run, each with its exit code (README, "Exit codes").
+
+A message is one line: what is wrong, where, and what to do about it. Text that comes from a host or a
+document is passed through `one_line` so that it cannot forge a second line.
+"""
+
+from __future__ import annotations
+
+
+class CdigenError(Exception):
+    """An error that the command line prints as one line before it exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class DocumentError(CdigenError):
+    """A document handed to us (a spec, a snapshot) is not valid; exit 1."""
+
+    exit_code = 1
+
+
+class UsageError(CdigenError):
+    """Options that cannot be used together or have no meaning; exit 2, click's own code."""
+
+    exit_code = 2
+
+
+class NoDriverError(CdigenError):
+    """There is no NVIDIA driver on this host; exit 3."""
+
+    exit_code = 3
+
+
+class VersionMismatchError(CdigenError):
+    """The kernel module and the user-space driver are of different builds; exit 4."""
+
+    exit_code = 4
+
+
+class IncompleteError(CdigenError):
+    """Something without which the spec would not work is missing or unusable; exit 5."""
+
+    exit_code = 5
+
+
+class InvalidSpecError(CdigenError):
+    """The spec that was built breaks the rules: our bug, nothing was written; exit 6."""
+
+    exit_code = 6
+
+
+class FileError(CdigenError):
+    """A file could not be read or written; exit 7."""
+
+    exit_code = 7
+
+
+class ParseError(CdigenError):
+    """Bytes or text are not what their format says; the message is the reason, without the place.
+
+    Raised by `cdigen.parse` alone, which knows no path. Whoever knows the path catches it and makes a
+    finding or an error that names it.
+    """
+
+
+def one_line(text: str) -> str:
+    r"""Return `text` with every character that is not printable written as an escape.
+
+    Args:
+        text: any string, also one with line breaks, terminal escapes or lone surrogates.
+
+    Returns:
+        A string of printable characters, `\n` and the like spelt out.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
