@@ -1,0 +1,117 @@
+"""What discovery may ask of a host."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from cdigen.errors import FileError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cdigen.parse.elf import ElfFacts
+    from cdigen.parse.ldcache import CacheEntry
+
+Kind = Literal["file", "dir", "link", "char", "block", "socket", "fifo"]
+
+
+class HostReadError(FileError):
+    """Something on the host is there and cannot be read; exit 7 unless discovery can do without it.
+
+    Attributes:
+        path: the path as the host sees it.
+        reason: why, e.g. "Permission denied".
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"cannot read {one_line(path)}: {reason}; run as a user who may read it")
+
+    @classmethod
+    def of(cls, path: str, error: OSError) -> HostReadError:
+        """Return the error for what the kernel said of `path`."""
+        return cls(path, error.strerror or str(error))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A directory entry, as lstat(2) tells.
+
+    Attributes:
+        kind: the file type.
+        mode: the permission bits.
+        target: of a symbolic link, its text.
+        major: of a device node, the major number.
+        minor: of a device node, the minor number.
+    """
+
+    kind: Kind
+    mode: int = 0
+    target: str = ""
+    major: int = 0
+    minor: int = 0
+
+
+class Host(ABC):
+    """Facts of one host. All paths are absolute, normalised, and free of symbolic links but for the last part.
+
+    `cdigen.host.view.View` makes such paths of any others.
+    """
+
+    @abstractmethod
+    def lstat(self, path: str) -> Entry | None:
+        """Return what is at `path`, not following a link; None if nothing is.
+
+        Raises:
+            HostReadError: the directory that holds it may not be searched.
+        """
+
+    @abstractmethod
+    def names(self, directory: str, prefixes: tuple[str, ...], suffix: str | None = None) -> tuple[str, ...]:
+        """Return the names in `directory` that begin with one of `prefixes` or end with `suffix`, sorted.
+
+        A directory that is not there, or is not a directory, has none. Patterns are no more than this because
+        compiling fnmatch's took a tenth of a run.
+
+        Raises:
+            HostReadError: the directory may not be read.
+        """
+
+    @abstractmethod
+    def read(self, path: str) -> bytes:
+        """Return the content of a small regular file (procfs, sysfs, JSON), at most `MAX_TEXT_BYTES`.
+
+        Raises:
+            HostReadError: it cannot be read, is no regular file, or is larger.
+        """
+
+    @abstractmethod
+    def elf(self, path: str) -> ElfFacts:
+        """Return what the ELF headers of the regular file at `path` say.
+
+        Raises:
+            HostReadError: it cannot be read or is no regular file.
+            ParseError: it is not an ELF file that can be loaded.
+        """
+
+    @abstractmethod
+    def linker_cache(self, path: str, prefixes: tuple[str, ...]) -> tuple[CacheEntry, ...]:
+        """Return the entries of the dynamic linker's cache whose library name has one of `prefixes`, in its order.
+
+        Raises:
+            HostReadError: it cannot be read or is no regular file.
+            ParseError: it is not such a cache.
+        """
+
+
+def matching(names: Iterable[str], prefixes: tuple[str, ...], suffix: str | None) -> tuple[str, ...]:
+    """Return those of `names` that `Host.names` is asked for, sorted."""
+    ends = () if suffix is None else (suffix,)
+    return tuple(sorted(name for name in names if name.startswith(prefixes) or name.endswith(ends)))
+
+
+MAX_TEXT_BYTES = 1 << 20
+"""The largest file that `Host.read` returns. /proc/devices, the largest that is asked for, has some kilobytes."""

@@ -1,0 +1,167 @@
+"""A host whose file system is visible to this process, below any directory."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from cdigen.errors import FileError, one_line
+from cdigen.host.host import MAX_TEXT_BYTES, Entry, Host, HostReadError, Kind, matching
+
+if TYPE_CHECKING:
+    from cdigen.parse.elf import ElfFacts
+    from cdigen.parse.ldcache import CacheEntry
+
+_MAX_CACHE_BYTES = 64 << 20  # a linker cache with some 2,500 libraries has 200 kB
+_MAX_OPEN_DIRS = 128
+_DIR_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_KINDS: dict[int, Kind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "dir",
+    stat.S_IFLNK: "link",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFIFO: "fifo",
+}
+
+
+class LiveHost(Host):
+    """A host at `host_root`, with procfs and sysfs anywhere.
+
+    Every path is walked one part at a time from an open directory with O_NOFOLLOW, so the kernel never
+    follows a link for us: whatever a link in the tree says, and however the tree changes meanwhile, nothing
+    outside of the three roots is read.
+    """
+
+    def __init__(self, host_root: str = "/", *, procfs: str | None = None, sysfs: str | None = None) -> None:
+        """Open the roots.
+
+        Args:
+            host_root: where the host's `/` is visible to this process.
+            procfs: where its `/proc` is; by default below `host_root`.
+            sysfs: where its `/sys` is; by default below `host_root`.
+
+        Raises:
+            FileError: one of them is not a directory that can be opened.
+        """
+        roots = {"": ("--host-root", host_root), "/proc": ("--procfs", procfs), "/sys": ("--sysfs", sysfs)}
+        self._roots: dict[str, int] = {}
+        self._dirs: dict[str, int] = {}
+        for prefix, (option, directory) in roots.items():
+            if directory is None:
+                continue
+            try:
+                self._roots[prefix] = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            except (OSError, ValueError) as error:
+                self.close()
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                raise FileError(
+                    f"cannot open {one_line(directory)}: {reason}; name a directory with {option}"
+                ) from error
+
+    def close(self) -> None:
+        """Close every directory that is open. The host cannot be used after that."""
+        for fd in (*self._dirs.values(), *self._roots.values()):
+            os.close(fd)
+        self._dirs.clear()
+        self._roots.clear()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _open_dir(self, path: str) -> int:
+        """Return a descriptor of the directory `path`, which stays ours; OSError if it is none."""
+        if path in self._roots:
+            return self._roots[path]
+        if path not in self._dirs:
+            parent, _, name = path.rpartition("/")
+            fd = os.open(name, _DIR_FLAGS, dir_fd=self._open_dir(parent))
+            if len(self._dirs) >= _MAX_OPEN_DIRS:
+                os.close(self._dirs.pop(next(iter(self._dirs))))
+            self._dirs[path] = fd
+        return self._dirs[path]
+
+    def lstat(self, path: str) -> Entry | None:
+        """See `Host.lstat`."""
+        try:
+            if path in self._roots or path == "/":
+                return Entry(kind="dir")
+            parent, _, name = path.rpartition("/")
+            fd = self._open_dir(parent)
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            kind = _KINDS[stat.S_IFMT(status.st_mode)]
+            return Entry(
+                kind=kind,
+                mode=stat.S_IMODE(status.st_mode),
+                target=os.readlink(name, dir_fd=fd) if kind == "link" else "",
+                major=os.major(status.st_rdev) if kind in ("char", "block") else 0,
+                minor=os.minor(status.st_rdev) if kind in ("char", "block") else 0,
+            )
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+            return None
+        except OSError as error:
+            raise HostReadError.of(path, error) from error
+
+    def names(self, directory: str, prefixes: tuple[str, ...], suffix: str | None = None) -> tuple[str, ...]:
+        """See `Host.names`."""
+        try:
+            fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._open_dir(directory.rstrip("/")))
+            try:
+                found = os.listdir(fd)
+            finally:
+                os.close(fd)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return ()
+        except OSError as error:
+            raise HostReadError.of(directory, error) from error
+        return matching(found, prefixes, suffix)
+
+    def _open(self, path: str) -> int:
+        parent, _, name = path.rpartition("/")
+        fd = -1
+        try:
+            directory = self._open_dir(parent)
+            # A device node's driver must not notice us, so the kind is asked before the file is opened.
+            if not stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+                raise HostReadError(path, "not a regular file")
+            fd = os.open(name, _READ_FLAGS, dir_fd=directory)
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                os.close(fd)
+                raise HostReadError(path, "not a regular file")
+        except OSError as error:
+            raise HostReadError.of(path, error) from error
+        return fd
+
+    def _read(self, path: str, limit: int) -> bytes:
+        try:
+            with open(self._open(path), "rb", closefd=True) as file:
+                data = file.read(limit + 1)
+        except OSError as error:
+            raise HostReadError.of(path, error) from error
+        if len(data) > limit:
+            raise HostReadError(path, f"larger than {limit} bytes")
+        return data
+
+    def read(self, path: str) -> bytes:
+        """See `Host.read`."""
+        return self._read(path, MAX_TEXT_BYTES)
+
+    def elf(self, path: str) -> ElfFacts:
+        """See `Host.elf`."""
+        from cdigen.parse.elf import parse_elf
+
+        with open(self._open(path), "rb", closefd=True) as file:
+            try:
+                return parse_elf(file, os.fstat(file.fileno()).st_size)
+            except OSError as error:
+                raise HostReadError.of(path, error) from error
+
+    def linker_cache(self, path: str, prefixes: tuple[str, ...]) -> tuple[CacheEntry, ...]:
+        """See `Host.linker_cache`."""
+        from cdigen.parse.ldcache import parse_ldcache
+
+        entries = parse_ldcache(self._read(path, _MAX_CACHE_BYTES))
+        return tuple(entry for entry in entries if entry.name.startswith(prefixes))

@@ -1,0 +1,172 @@
+"""A host as recorded in a snapshot document: the facts that discovery asked for, and nothing else.
+
+The document's schema is `schemas/snapshot.schema.json`. What it does not mention does not exist on that host.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from cdigen.errors import DocumentError, ParseError, one_line
+from cdigen.host.host import Entry, Host, HostReadError, Kind, matching
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cdigen.parse.elf import ElfFacts
+    from cdigen.parse.ldcache import CacheEntry
+
+FORMAT = 1
+"""The version of the document's format, its key `cdigen_snapshot`."""
+
+SCHEMA = "snapshot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A recorded host and how it was looked at.
+
+    Attributes:
+        host: answers from the record.
+        driver_root: the directory on the host that holds the driver's files.
+        dev_root: the directory on the host that holds `dev/`; None if discovery is to choose.
+    """
+
+    host: SnapshotHost
+    driver_root: str
+    dev_root: str | None
+
+
+class SnapshotHost(Host):
+    """Answers from the `entries` of a snapshot document that obeys the schema."""
+
+    def __init__(self, entries: Mapping[str, Mapping[str, object]]) -> None:
+        """Index `entries`, which map absolute paths to what is there."""
+        self._entries = entries
+        self._children: dict[str, set[str]] = {}
+        for path in entries:
+            while path != "/":
+                parent, _, name = path.rpartition("/")
+                path = parent or "/"
+                self._children.setdefault(path, set()).add(name)
+
+    def lstat(self, path: str) -> Entry | None:
+        """See `Host.lstat`."""
+        entry = self._entries.get(path)
+        if entry is None:
+            return Entry(kind="dir") if path in self._children or path == "/" else None
+        numbers = [int(number) for number in str(entry.get("rdev", "0:0")).split(":")]
+        return Entry(
+            kind=cast("Kind", entry["kind"]),
+            mode=int(str(entry.get("mode", "0")), 8),
+            target=str(entry.get("to", "")),
+            major=numbers[0],
+            minor=numbers[1],
+        )
+
+    def names(self, directory: str, prefixes: tuple[str, ...], suffix: str | None = None) -> tuple[str, ...]:
+        """See `Host.names`."""
+        self._check(directory, self._entries.get(directory, {}))
+        return matching(self._children.get(directory, ()), prefixes, suffix)
+
+    def read(self, path: str) -> bytes:
+        """See `Host.read`."""
+        entry = self._file(path)
+        if "text" in entry:
+            return str(entry["text"]).encode()
+        if "base64" in entry:
+            return base64.b64decode(str(entry["base64"]))
+        raise HostReadError(path, "the snapshot does not have its content")
+
+    def elf(self, path: str) -> ElfFacts:
+        """See `Host.elf`."""
+        from cdigen.parse.elf import ElfFacts
+
+        entry = self._file(path)
+        if "damaged" in entry:
+            raise ParseError(one_line(str(entry["damaged"])))
+        if "elf" not in entry:
+            raise HostReadError(path, "the snapshot does not have its ELF headers")
+        facts = cast("Mapping[str, object]", entry["elf"])
+        needed = cast("list[str] | None", facts.get("needed"))
+        versions = cast("dict[str, list[str]] | None", facts.get("versions"))
+        return ElfFacts(
+            bits=cast("int", facts["bits"]),
+            machine=cast("str", facts["machine"]),
+            kind=cast("str", facts.get("kind", "shared")),
+            soname=cast("str | None", facts.get("soname")),
+            needed=None if needed is None else tuple(needed),
+            versions=None if versions is None else tuple((k, tuple(v)) for k, v in versions.items()),
+            runpath=tuple(cast("list[str]", facts.get("runpath", []))),
+        )
+
+    def linker_cache(self, path: str, prefixes: tuple[str, ...]) -> tuple[CacheEntry, ...]:
+        """See `Host.linker_cache`."""
+        from cdigen.parse.ldcache import CacheEntry
+
+        entry = self._file(path)
+        if "damaged" in entry:
+            raise ParseError(one_line(str(entry["damaged"])))
+        if "linker_cache" not in entry:
+            raise HostReadError(path, "the snapshot does not have its entries")
+        rows = cast("list[tuple[str, int, str]]", entry["linker_cache"])
+        return tuple(
+            CacheEntry(name=name, flags=flags, path=target, hwcap=0)
+            for name, flags, target in rows
+            if name.startswith(prefixes)
+        )
+
+    def _file(self, path: str) -> Mapping[str, object]:
+        entry = self._entries.get(path)
+        if entry is None:
+            raise HostReadError(path, "No such file or directory")
+        self._check(path, entry)
+        if entry["kind"] != "file":
+            raise HostReadError(path, "not a regular file")
+        return entry
+
+    @staticmethod
+    def _check(path: str, entry: Mapping[str, object]) -> None:
+        if "unreadable" in entry:
+            raise HostReadError(path, one_line(str(entry["unreadable"])))
+
+
+def load_snapshot(data: bytes, name: str) -> Snapshot:
+    """Return the host that a snapshot document describes.
+
+    Args:
+        data: the YAML or JSON document.
+        name: how messages call it, usually its path.
+
+    Raises:
+        DocumentError: it cannot be parsed or does not obey `schemas/snapshot.schema.json`; every violation is
+            named with its place.
+    """
+    from cdigen.parse.document import parse_document
+    from cdigen.schema import find_schema_violations
+
+    name = one_line(name)
+    try:
+        document = parse_document(data)
+    except ParseError as error:
+        raise DocumentError(f"{name}: {error}; record it again with: cdigen snapshot") from error
+    violations = find_schema_violations(document, SCHEMA)
+    if violations:
+        places = "; ".join(f"{violation.place}: {violation.message}" for violation in violations[:10])
+        more = f"; and {len(violations) - 10} more" if len(violations) > 10 else ""
+        raise DocumentError(f"{name} is not a snapshot: {places}{more}; record it again with: cdigen snapshot")
+    fields = cast("dict[str, object]", document)
+    entries = cast("dict[str, dict[str, object]]", fields["entries"])
+    for path, entry in entries.items():
+        try:
+            base64.b64decode(str(entry.get("base64", "")), validate=True)
+        except binascii.Error as error:
+            raise DocumentError(f"{name}: {one_line(path)}: base64: {error}") from error
+    return Snapshot(
+        host=SnapshotHost(entries),
+        driver_root=str(fields.get("driver_root", "/")),
+        dev_root=cast("str | None", fields.get("dev_root")),
+    )

@@ -1,0 +1,122 @@
+"""A directory of the host seen as a root, with symbolic links resolved by chroot rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.errors import CdigenError, one_line
+
+if TYPE_CHECKING:
+    from cdigen.host.host import Entry, Host
+
+MAX_LINKS = 40
+"""How many links one resolution follows: MAXSYMLINKS of the kernel, include/linux/namei.h."""
+
+
+class LinkError(CdigenError):
+    """A path leads through too many symbolic links, which is how a cycle shows."""
+
+    exit_code = 5
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{one_line(path)} leads through more than {MAX_LINKS} symbolic links; remove the link cycle")
+
+
+class View:
+    """The host, seen from one directory of it as `/`: the driver root, the device root, or the host's own `/`.
+
+    An absolute link target restarts at that directory and `..` never climbs over it, as in a chroot. What is
+    seen is remembered for the life of the view, so that one run judges one state of the host.
+    """
+
+    def __init__(self, host: Host, root: str = "/") -> None:
+        """See the host from `root`, an absolute path on the host; its own links are resolved by the host's `/`."""
+        self.host = host
+        self._entries: dict[str, Entry | None] = {}
+        self._resolved: dict[str, str | None] = {}
+        self._prefix = ""
+        if root != "/":
+            self._prefix = View(host).resolve(root) or root.rstrip("/")
+
+    def host_path(self, path: str) -> str:
+        """Return the host's path of `path`, a path in this view."""
+        return self._prefix + path if self._prefix else path
+
+    def lstat(self, path: str) -> Entry | None:
+        """Return what is at `path`, whose parent is free of links; None if nothing is.
+
+        Raises:
+            HostReadError: the directory that holds it may not be searched.
+        """
+        if path not in self._entries:
+            self._entries[path] = self.host.lstat(self.host_path(path))
+        return self._entries[path]
+
+    def resolve(self, path: str) -> str | None:
+        """Return `path` with every symbolic link resolved, in this view; None if it leads to nothing.
+
+        Raises:
+            LinkError: more than `MAX_LINKS` links.
+            HostReadError: a directory on the way may not be searched.
+        """
+        if path not in self._resolved:
+            self._resolved[path] = self._resolve(path)
+        return self._resolved[path]
+
+    def _resolve(self, path: str) -> str | None:
+        done = ""
+        rest = path.split("/")[::-1]
+        links = 0
+        while rest:
+            part = rest.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                done = done[: done.rfind("/")] if done else ""
+                continue
+            candidate = f"{done}/{part}"
+            entry = self.lstat(candidate)
+            if entry is None:
+                return None
+            if entry.kind == "link":
+                links += 1
+                if links > MAX_LINKS:
+                    raise LinkError(self.host_path(path))
+                if entry.target.startswith("/"):
+                    done = ""
+                rest.extend(entry.target.split("/")[::-1])
+            elif entry.kind != "dir" and any(part not in ("", ".") for part in rest):
+                return None
+            else:
+                done = candidate
+        return done or "/"
+
+    def find(self, path: str) -> tuple[str, Entry] | None:
+        """Return the resolved path and what is there; None if it leads to nothing.
+
+        Raises:
+            LinkError, HostReadError: see `resolve`.
+        """
+        resolved = self.resolve(path)
+        if resolved is None:
+            return None
+        entry = self.lstat(resolved)
+        return None if entry is None else (resolved, entry)
+
+    def names(self, directory: str, prefixes: tuple[str, ...] = ("",), suffix: str | None = None) -> tuple[str, ...]:
+        """Return the names in `directory` that begin or end so, sorted; () if it is not there. See `Host.names`.
+
+        Raises:
+            LinkError, HostReadError: see `resolve` and `Host.names`.
+        """
+        resolved = self.resolve(directory)
+        return () if resolved is None else self.host.names(self.host_path(resolved), prefixes, suffix)
+
+    def read(self, path: str) -> bytes | None:
+        """Return the content of a small file; None if it is not there.
+
+        Raises:
+            LinkError, HostReadError: see `resolve` and `Host.read`.
+        """
+        resolved = self.resolve(path)
+        return None if resolved is None else self.host.read(self.host_path(resolved))
