@@ -1,0 +1,1 @@
+"""From a host to the facts that a spec is built from, one module a kind of artifact."""

@@ -1,0 +1,485 @@
+"""What the driver consists of, as data: names, places, capability groups, and the reason of each row.
+
+Only what a version suffix cannot tell is listed. Every shared object `*.so.<driver version>` is taken whether
+it has a row or not, so that a new driver's libraries are injected before anybody has heard of them.
+
+Sources, by the letter at the end of a row's reason:
+C NVIDIA/libnvidia-container src/nvc_info.c (capability arrays); T NVIDIA/nvidia-container-toolkit
+internal/discover/graphics.go and pkg/nvcdi; N the history of negativo17's nvidia-driver.spec; U Ubuntu's
+packaging, canonical/nvidia-graphics-drivers; D Debian's packages of source nvidia-graphics-drivers 535;
+K NVIDIA/open-gpu-kernel-modules.
+
+Groups are the vendor's words for driver capabilities: compute, utility, graphics, video, display, ngx.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MACHINES = {
+    "x86_64": ("x86_64-linux-gnu", "i386"),
+    "aarch64": ("aarch64-linux-gnu", "arm"),
+}
+"""Machine of a 64-bit libcuda: its multiarch triplet, and the machine of its 32-bit companions."""
+
+TRIPLET_32 = "i386-linux-gnu"
+"""Multiarch triplet of the 32-bit libraries, which exist for x86-64 alone."""
+
+LINKER_CACHES = ("/etc/ld.so.cache", "/usr/local/glibc/etc/ld.so.cache")
+"""Where glibc's ldconfig writes; the second is Talos', whose system is musl."""
+
+LINKER_CACHE_PREFIXES = (
+    "libcuda.so",
+    "libnvidia-",
+    "libnvcuvid.so",
+    "libnvoptix.so",
+    "libGLX_nvidia.so",
+    "libEGL_nvidia.so",
+    "libvdpau_nvidia.so",
+)
+"""What the names of the driver's libraries begin with; enough of them to learn every directory."""
+
+LIBRARY_DIRECTORIES = (
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/lib/x86_64-linux-gnu",
+    "/lib/aarch64-linux-gnu",
+    "/lib64",
+    "/lib",
+    "/usr/lib/i386-linux-gnu",
+    "/usr/lib32",
+    "/run/opengl-driver/lib",
+    "/run/opengl-driver-32/lib",
+    "/usr/local/nvidia/lib64",
+    "/usr/local/nvidia/lib",
+    "/usr/local/glibc/usr/lib",
+    "/usr/local/lib64",
+    "/usr/local/lib",
+)
+"""Where distributions put libraries, in the order in which they are searched after the linker cache.
+
+NixOS: /run/opengl-driver. Container-Optimized OS and CoreOS: /usr/local/nvidia. Talos: /usr/local.
+"""
+
+ALTERNATIVE_SETS = "nvidia"
+"""Directory below a library directory in which each subdirectory may hold a driver: Debian's nvidia/current."""
+
+FOREIGN_DIRECTORIES = ("compat", "stubs")
+"""Directories of the CUDA toolkit whose libcuda is not this host's driver: forward compatibility, link stubs."""
+
+SUBDIRECTORIES = ("", "vdpau", "gbm")
+"""Directories below a library directory that hold libraries of the driver."""
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryRow:
+    """What is known of a library beyond its version suffix.
+
+    Attributes:
+        stem: the file name up to ".so"; one `*` in it stands for anything.
+        group: capability group.
+        reason: why the row is here, and its source.
+        own_version: the file name does not end in the driver's version, so it is taken by this row.
+        subdir: directory below the library directory in which it belongs, whatever the host's layout.
+        aliases: further names, relative to the library directory, under which it is asked for.
+        keep_file_name: also mounted under its versioned file name.
+    """
+
+    stem: str
+    group: str
+    reason: str
+    own_version: bool = False
+    subdir: str = ""
+    aliases: tuple[str, ...] = ()
+    keep_file_name: bool = False
+
+
+def matches_stem(stem: str, pattern: str) -> bool:
+    """Tell whether the name of a library up to ".so" is `pattern`, in which one `*` stands for anything."""
+    head, star, tail = pattern.partition("*")
+    return stem == pattern or (bool(star) and stem.startswith(head) and stem[len(head) :].endswith(tail))
+
+
+def _prefix(stem: str) -> str:
+    head, star, _ = stem.partition("*")
+    return head if star else f"{stem}.so"
+
+
+LIBRARIES = (
+    LibraryRow(
+        "libcuda",
+        "compute",
+        "the CUDA driver; programs read its version off the file name, libnvidia-rtcore opens libcuda.so (C, D)",
+        aliases=("libcuda.so",),
+        keep_file_name=True,
+    ),
+    LibraryRow("libcudadebugger", "compute", "debugger of CUDA programs (C)"),
+    LibraryRow("libnvidia-opencl", "compute", "OpenCL driver (C)"),
+    LibraryRow("libnvidia-ptxjitcompiler", "compute", "compiles PTX for libcuda (C)"),
+    LibraryRow("libnvidia-fatbinaryloader", "compute", "needed by libcuda up to 440 (C)"),
+    LibraryRow("libnvidia-compiler*", "compute", "OpenCL compiler up to 530 (C, N)"),
+    LibraryRow(
+        "libnvidia-allocator",
+        "compute",
+        "buffer allocation; also the GBM backend, which libgbm opens by that name (C, T)",
+        aliases=("gbm/nvidia-drm_gbm.so",),
+    ),
+    LibraryRow("libnvidia-nvvm70", "compute", "NVVM of CUDA 12 from 575 on (T)", own_version=True),
+    LibraryRow(
+        "libnvidia-nvvm",
+        "compute",
+        "NVVM; libnvidia-opencl opens it by its versioned name; own version in 470 to 510 (C, N, D)",
+        own_version=True,
+        keep_file_name=True,
+    ),
+    LibraryRow("libnvidia-gpucomp", "compute", "shader compiler shared by compute and graphics (C)"),
+    LibraryRow("libnvidia-pkcs11*", "compute", "encryption for confidential computing (C)"),
+    LibraryRow("libnvidia-tileiras", "compute", "tile compiler from 590 on (C)"),
+    LibraryRow("libnvcuextend", "compute", "CUDA extensions from 610 on, Arm (N)"),
+    LibraryRow(
+        "libnvidia-ml",
+        "utility",
+        "NVML; programs read its version off the file name (C)",
+        keep_file_name=True,
+    ),
+    LibraryRow("libnvidia-cfg", "utility", "GPU configuration, for X and nvidia-persistenced (C)"),
+    LibraryRow("libnvidia-nscq", "utility", "NVSwitch queries (C)"),
+    LibraryRow("libnvidia-sandboxutils", "utility", "what a container needs, asked of the driver (N)"),
+    LibraryRow("libnvcuvid", "video", "video decoding (C)"),
+    LibraryRow("libnvidia-encode", "video", "video encoding (C)"),
+    LibraryRow("libnvidia-opticalflow", "video", "optical flow (C, T)", aliases=("libnvidia-opticalflow.so",)),
+    LibraryRow(
+        "libvdpau_nvidia",
+        "video",
+        "VDPAU driver, which libvdpau opens in vdpau/ by that name (C)",
+        subdir="vdpau",
+        aliases=("vdpau/libvdpau_nvidia.so.1",),
+    ),
+    LibraryRow(
+        "libGLX_nvidia",
+        "graphics",
+        "GLX and Vulkan driver; indirect rendering asks for the second name (C, T)",
+        aliases=("libGLX_indirect.so.0",),
+    ),
+    LibraryRow("libEGL_nvidia", "graphics", "EGL driver (C)"),
+    LibraryRow("libGLESv*_nvidia", "graphics", "OpenGL ES driver (C)"),
+    LibraryRow("libnvidia-eglcore", "graphics", "core of the EGL driver (C)"),
+    LibraryRow("libnvidia-glcore", "graphics", "core of the GLX driver (C)"),
+    LibraryRow("libnvidia-glsi", "graphics", "system interface of the OpenGL drivers (C)"),
+    LibraryRow("libnvidia-tls", "graphics", "thread-local storage of the OpenGL drivers (C)"),
+    LibraryRow("libnvidia-glvkspirv", "graphics", "SPIR-V compiler (C)"),
+    LibraryRow("libnvidia-rtcore", "graphics", "ray tracing (C)"),
+    LibraryRow("libnvoptix", "graphics", "OptiX ray tracing (C)"),
+    LibraryRow("libnvidia-cbl", "graphics", "Vulkan ray tracing up to 470 (C)"),
+    LibraryRow("libnvidia-ifr", "graphics", "frame readback up to 470 (C)"),
+    LibraryRow("libnvidia-fbc", "graphics", "frame buffer capture (C)"),
+    LibraryRow(
+        "libnvidia-vulkan-producer",
+        "graphics",
+        "Vulkan on EGL streams, 470 to 535; has no SONAME (T)",
+        aliases=("libnvidia-vulkan-producer.so",),
+    ),
+    LibraryRow("libnvidia-present", "graphics", "presentation from 575 on (N)"),
+    LibraryRow("libnvidia-vksc-core", "graphics", "Vulkan SC from 560 on (N)"),
+    LibraryRow("libnvidia-api", "graphics", "NVAPI for Wine and Proton (T)", own_version=True),
+    LibraryRow("libnvidia-egl-gbm", "graphics", "EGL on GBM (T)", own_version=True),
+    LibraryRow("libnvidia-egl-wayland*", "graphics", "EGL on Wayland (T)", own_version=True),
+    LibraryRow("libnvidia-egl-xcb", "graphics", "EGL on X11 (T)", own_version=True),
+    LibraryRow("libnvidia-egl-xlib", "graphics", "EGL on X11 (T)", own_version=True),
+    LibraryRow("libnvidia-ngx", "ngx", "deep-learning image processing (C)"),
+)
+
+LIBRARY_PREFIXES = tuple(sorted({"libnvidia-", "libGLX_indirect.so", *(_prefix(row.stem) for row in LIBRARIES)}))
+"""What the names of files that may be the driver's libraries, or links to them, begin with."""
+
+UNKNOWN_LIBRARY_GROUP = "compute"
+"""Group of a library that no row knows: the least that anybody asks for, so that it is not lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutRow:
+    """A name that looks like the driver's and is not injected.
+
+    Attributes:
+        name: of a library, its stem as in `LibraryRow`; of a program, its file name.
+        reason: why not.
+    """
+
+    name: str
+    reason: str
+
+
+LEFT_OUT_LIBRARIES = (
+    LeftOutRow("libnvidia-container*", "part of the vendor's container tools, not of the driver"),
+    LeftOutRow("libnvidia-gtk*", "part of nvidia-settings, which has no use in a container"),
+    LeftOutRow("libnvidia-wayland-client", "part of nvidia-settings, which has no use in a container"),
+    LeftOutRow("libglxserver_nvidia", "a module of the X server, not a library; injected as such"),
+    LeftOutRow("libnvidia-wfb", "a module of X servers of before 2013"),
+    LeftOutRow("libEGL", "the vendor-neutral library comes from the image"),
+    LeftOutRow("libGL", "the vendor-neutral library comes from the image"),
+    LeftOutRow("libGLESv*", "the vendor-neutral library comes from the image"),
+)
+"""Only looked at for names that no row of LIBRARIES has."""
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryRow:
+    """A program that is injected to /usr/bin.
+
+    Attributes:
+        name: its file name.
+        group: capability group.
+        reason: what it is for, and the source of the row.
+    """
+
+    name: str
+    group: str
+    reason: str
+
+
+BINARIES = (
+    BinaryRow("nvidia-smi", "utility", "shows the GPUs (C)"),
+    BinaryRow("nvidia-debugdump", "utility", "collects a dump for the vendor (C)"),
+    BinaryRow("nvidia-persistenced", "utility", "keeps the GPUs initialised (C)"),
+    BinaryRow("nv-fabricmanager", "utility", "configures NVSwitch systems (C)"),
+    BinaryRow("nvidia-imex", "utility", "shares memory between nodes (T)"),
+    BinaryRow("nvidia-imex-ctl", "utility", "controls nvidia-imex (T)"),
+    BinaryRow("nvidia-cuda-mps-control", "compute", "controls the multi-process service (C)"),
+    BinaryRow("nvidia-cuda-mps-server", "compute", "the multi-process service (C)"),
+)
+
+BINARY_DIRECTORIES = (
+    "/usr/bin",
+    "/usr/sbin",
+    "/bin",
+    "/sbin",
+    "/usr/local/bin",
+    "/opt/bin",
+    "/run/opengl-driver/bin",
+    "/run/current-system/sw/bin",
+    "/usr/local/nvidia/bin",
+)
+"""Where distributions put programs, in the order of the search. /opt/bin: Flatcar."""
+
+LEFT_OUT_BINARIES = (
+    LeftOutRow("nvidia-modprobe", "setuid root and works on the host's kernel modules"),
+    LeftOutRow("nvidia-settings", "configures the host's X server"),
+    LeftOutRow("nvidia-xconfig", "configures the host's X server"),
+    LeftOutRow("nvidia-bug-report.sh", "describes the host, not the container"),
+    LeftOutRow("nvidia-installer", "changes the host's driver"),
+    LeftOutRow("nvidia-uninstall", "changes the host's driver"),
+    LeftOutRow("nvidia-detect", "Debian's adviser which driver to install"),
+    LeftOutRow("nvidia-sleep.sh", "part of the host's suspend and resume"),
+    LeftOutRow("nvidia-powerd", "daemon of the host"),
+    LeftOutRow("nvidia-ngx-updater", "changes the host's driver"),
+    LeftOutRow("nvidia-pcc", "configures the host's GPUs"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A configuration or data file.
+
+    Attributes:
+        kind: "config" or "data".
+        places: where it may be on the host, one `*` in the last part; `{version}` is the driver's, `{arch}` the
+            machine. The first place that has a file gives it; every file that matches there is taken. A relative
+            place is below a library directory.
+        target: the directory in the container; relative means below every library directory.
+        group: capability group.
+        reason: what reads it there, and the source of the row.
+        format: how to read the libraries that it names: "text", "json" or "" for none.
+    """
+
+    kind: str
+    places: tuple[str, ...]
+    target: str
+    group: str
+    reason: str
+    format: str = ""
+
+
+FILES = (
+    FileRow(
+        "config",
+        (
+            "/etc/OpenCL/vendors/nvidia.icd",
+            "/usr/share/OpenCL/vendors/nvidia.icd",
+            "/run/opengl-driver/etc/OpenCL/vendors/nvidia.icd",
+        ),
+        "/etc/OpenCL/vendors",
+        "compute",
+        "the OpenCL loader finds the driver by it (T)",
+        "text",
+    ),
+    FileRow(
+        "config",
+        (
+            "/etc/glvnd/egl_vendor.d/10_nvidia.json",
+            "/usr/share/glvnd/egl_vendor.d/10_nvidia.json",
+            "/usr/local/share/glvnd/egl_vendor.d/10_nvidia.json",
+            "/run/opengl-driver/share/glvnd/egl_vendor.d/10_nvidia.json",
+        ),
+        "/usr/share/glvnd/egl_vendor.d",
+        "graphics",
+        "libglvnd finds the EGL driver by it (T)",
+        "json",
+    ),
+    *(
+        FileRow(
+            "config",
+            (
+                f"/etc/egl/egl_external_platform.d/{name}",
+                f"/usr/share/egl/egl_external_platform.d/{name}",
+                f"/usr/local/share/egl/egl_external_platform.d/{name}",
+                f"/run/opengl-driver/share/egl/egl_external_platform.d/{name}",
+            ),
+            "/usr/share/egl/egl_external_platform.d",
+            "graphics",
+            "the EGL driver finds this platform by it (T)",
+            "json",
+        )
+        for name in (
+            "09_nvidia_wayland2.json",
+            "10_nvidia_wayland.json",
+            "15_nvidia_gbm.json",
+            "20_nvidia_xcb.json",
+            "20_nvidia_xlib.json",
+        )
+    ),
+    FileRow(
+        "config",
+        (
+            "/etc/vulkan/icd.d/nvidia_icd.json",
+            "/usr/share/vulkan/icd.d/nvidia_icd.json",
+            "/usr/local/share/vulkan/icd.d/nvidia_icd.json",
+            "/etc/vulkan/icd.d/nvidia_icd.{arch}.json",
+            "/usr/share/vulkan/icd.d/nvidia_icd.{arch}.json",
+            "/usr/local/share/vulkan/icd.d/nvidia_icd.{arch}.json",
+            "/run/opengl-driver/share/vulkan/icd.d/nvidia_icd*.json",
+            "/vulkan/icd.d/nvidia_icd.json",
+        ),
+        "/etc/vulkan/icd.d",
+        "graphics",
+        "the Vulkan loader finds the driver by it, in /etc whatever XDG_DATA_DIRS says (T)",
+        "json",
+    ),
+    FileRow(
+        "config",
+        (
+            "/etc/vulkan/implicit_layer.d/nvidia_layers.json",
+            "/usr/share/vulkan/implicit_layer.d/nvidia_layers.json",
+            "/usr/local/share/vulkan/implicit_layer.d/nvidia_layers.json",
+            "/run/opengl-driver/share/vulkan/implicit_layer.d/nvidia_layers.json",
+        ),
+        "/etc/vulkan/implicit_layer.d",
+        "graphics",
+        "the Vulkan loader finds the Optimus layer by it (T)",
+        "json",
+    ),
+    FileRow(
+        "config",
+        (
+            "/etc/vulkansc/icd.d/nvidia_icd*.json",
+            "/usr/share/vulkansc/icd.d/nvidia_icd*.json",
+            "/usr/local/share/vulkansc/icd.d/nvidia_icd*.json",
+        ),
+        "/etc/vulkansc/icd.d",
+        "graphics",
+        "the Vulkan SC loader finds the driver by it (N, T)",
+        "json",
+    ),
+    FileRow(
+        "data",
+        (
+            "/usr/share/nvidia/nvoptix.bin",
+            "/usr/local/share/nvidia/nvoptix.bin",
+            "/run/opengl-driver/share/nvidia/nvoptix.bin",
+            "nvoptix.bin",
+        ),
+        "/usr/share/nvidia",
+        "graphics",
+        "weights of the OptiX denoiser (T)",
+    ),
+    FileRow(
+        "data",
+        (
+            "/usr/share/nvidia/nvidia-application-profiles-{version}-rc",
+            "/usr/local/share/nvidia/nvidia-application-profiles-{version}-rc",
+            "/run/opengl-driver/share/nvidia/nvidia-application-profiles-{version}-rc",
+        ),
+        "/usr/share/nvidia",
+        "graphics",
+        "the OpenGL driver's settings for known programs (driver README, Application Profiles)",
+    ),
+    FileRow(
+        "data",
+        ("nvidia/wine/*nvngx.dll",),
+        "nvidia/wine",
+        "ngx",
+        "Proton looks for it beside libGLX_nvidia.so.0 (driver README, NGX)",
+    ),
+    *(
+        FileRow(
+            "config",
+            (
+                f"/etc/X11/xorg.conf.d/{name}",
+                f"/usr/share/X11/xorg.conf.d/{name}",
+                f"/usr/local/share/X11/xorg.conf.d/{name}",
+                f"/etc/nvidia/{name}",
+                f"/etc/nvidia/current/{name}",
+            ),
+            "/usr/share/X11/xorg.conf.d",
+            "display",
+            "the X server chooses the driver by it (T, D)",
+        )
+        for name in ("10-nvidia.conf", "nvidia-drm-outputclass.conf")
+    ),
+)
+
+XORG_MODULES = (
+    ("nvidia_drv.so", "drivers", "the X server's driver (T)"),
+    ("libglxserver_nvidia.so", "extensions", "the X server's GLX (T)"),
+)
+"""File name as the X server asks for it, directory below modules/, reason."""
+
+XORG_MODULE_DIRECTORIES = ("/usr/lib/xorg/modules", "/usr/lib64/xorg/modules")
+"""The X server's module directory in Debian and Arch, and in Fedora: both families of images."""
+
+XORG_SUBDIRECTORIES = ("nvidia/xorg", "xorg/modules/{kind}", "xorg/modules", "nvidia", "nvidia/current")
+"""Where the modules are below a library directory: Ubuntu and Arch, Fedora, the vendor's installer, Debian."""
+
+FIRMWARE_DIRECTORIES = (
+    "/lib/firmware/updates/{release}",
+    "/lib/firmware/updates",
+    "/lib/firmware/{release}",
+    "/lib/firmware",
+)
+"""Where the kernel looks for firmware after its own parameter `firmware_class.path`.
+
+Source: the kernel's Documentation/driver-api/firmware/fw_search_path.rst."""
+
+CONTROL_NODES = (
+    (
+        "nvidiactl",
+        True,
+        "nvidia-modprobe",
+        "control of all GPUs (C)",
+    ),
+    ("nvidia-uvm", True, "nvidia-modprobe -u -c 0", "unified memory, which CUDA needs (C)"),
+    ("nvidia-uvm-tools", False, "nvidia-modprobe -u -c 0", "unified memory events, for profilers (C)"),
+    ("nvidia-modeset", False, "nvidia-modprobe -m", "mode setting, for Vulkan and displays (T)"),
+)
+"""Name below /dev, whether a spec without it would not work, the command that makes it, reason (K, C, T)."""
+
+SOCKETS = (
+    ("/run/nvidia-persistenced/socket", "socket", "socket of nvidia-persistenced (C)"),
+    ("/run/nvidia-fabricmanager/socket", "socket", "socket of nv-fabricmanager (C)"),
+    ("/tmp/nvidia-mps", "dir", "pipes of the multi-process service (C)"),  # noqa: S108 - a fixed name of CUDA's
+)
+"""Path, kind, reason."""
+
+FILELIST = "/usr/share/nvidia/files.d/sandboxutils-filelist.json"
+"""The driver's own manifest, from 565 on."""

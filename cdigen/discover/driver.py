@@ -1,0 +1,209 @@
+"""The two halves of the driver and whether they are of the same build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cdigen.discover.catalog import MACHINES
+from cdigen.discover.devices import GPU_NODE
+from cdigen.errors import IncompleteError, NoDriverError, ParseError, VersionMismatchError, one_line
+from cdigen.host import HostReadError, LinkError
+from cdigen.inventory import Driver
+from cdigen.parse.procfs import is_driver_version, parse_module_version, parse_nvidia_version
+
+if TYPE_CHECKING:
+    from cdigen.discover.notes import Notes
+    from cdigen.discover.views import Views
+    from cdigen.host import View
+
+PROC_VERSION = "/proc/driver/nvidia/version"
+MODULE_VERSION = "/sys/module/nvidia/version"
+
+
+def is_version_suffix(text: str) -> bool:
+    """Tell whether what follows ".so." in a file name is a driver's version, and not a SONAME's like 1.1 or 4.0.0.
+
+    Drivers for GPUs that anybody still runs have three digits before the first dot; libcuda.so.1.1 of Tegra and
+    WSL2, libnvidia-egl-gbm.so.1.1.2 and libnvidia-nvvm.so.4.0.0 have one.
+    """
+    return is_driver_version(text) and text.index(".") >= 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kernel:
+    version: str
+    machine: str | None
+    source: str
+
+
+def find_driver(views: Views, directories: tuple[str, ...], notes: Notes) -> Driver:
+    """Return the driver whose kernel half runs and whose user-space half is installed.
+
+    Args:
+        views: the host.
+        directories: see `find_library_directories`.
+        notes: gets what is odd but can be lived with.
+
+    Raises:
+        NoDriverError: no half is there, or only an unloaded one.
+        VersionMismatchError: the halves differ, or several user-space versions are there and nothing tells
+            which one runs.
+        IncompleteError: a half is missing, or no libcuda of the version can be used.
+    """
+    kernel = _find_kernel(views.system, notes)
+    installed = _find_libcudas(views.driver, directories, notes)
+    if not installed:
+        raise _no_libcuda(views, kernel)
+    if kernel is None:
+        version = _only_version(views, installed)
+        notes.add(
+            "warning",
+            "kernel-version-unknown",
+            PROC_VERSION,
+            f"{PROC_VERSION} and {MODULE_VERSION} are not there (masked?), so libcuda.so.{version} cannot be"
+            f" compared with the"
+            " kernel module; name the host's with --procfs and --sysfs",
+        )
+    elif kernel.version in installed:
+        version = kernel.version
+    else:
+        found = ", ".join(f"{path.rpartition('/')[2]}" for paths in installed.values() for path in paths[:1])
+        raise VersionMismatchError(
+            f"the kernel module is {kernel.version} ({kernel.source}) but the user-space driver is {found}"
+            f" ({one_line(next(iter(installed.values()))[0])}); reboot to load the module that was installed"
+            f" with it, or install"
+            f" the user-space driver {kernel.version}"
+        )
+    for other, paths in installed.items():
+        if other != version:
+            for path in paths:
+                notes.leave_out(path, f"of driver {other}; the kernel module is {version}")
+    path, machine = _usable_libcuda(views.driver, version, installed[version], kernel, notes)
+    return Driver(
+        version=version,
+        machine=machine,
+        kernel_version_source=kernel.source if kernel else None,
+        libcuda=path,
+    )
+
+
+def _find_kernel(system: View, notes: Notes) -> _Kernel | None:
+    for path in (PROC_VERSION, MODULE_VERSION):
+        try:
+            data = system.read(path)
+            if data is None:
+                continue
+            if path == PROC_VERSION:
+                parsed = parse_nvidia_version(data)
+                return _Kernel(version=parsed.version, machine=parsed.machine, source=path)
+            return _Kernel(version=parse_module_version(data), machine=None, source=path)
+        except (ParseError, HostReadError, LinkError) as error:
+            notes.add(
+                "warning",
+                "kernel-version",
+                path,
+                f"{path}: {getattr(error, 'reason', None) or error}; it does not tell the kernel module's version",
+            )
+    return None
+
+
+def _find_libcudas(driver: View, directories: tuple[str, ...], notes: Notes) -> dict[str, list[str]]:
+    """Return the paths, in the driver's view, of every libcuda.so.<version>, by version, in order of the search."""
+    found: dict[str, list[str]] = {}
+    for directory in directories:
+        try:
+            names = driver.names(directory, ("libcuda.so",))
+        except (HostReadError, LinkError) as error:
+            notes.damaged(driver.host_path(directory), error, "its libraries are not looked at")
+            continue
+        for name in names:
+            try:
+                place = driver.find(f"{directory}/{name}")
+            except (HostReadError, LinkError) as error:
+                notes.damaged(driver.host_path(f"{directory}/{name}"), error, "it is not injected")
+                continue
+            if place is None or place[1].kind != "file":
+                continue
+            version = place[0].rpartition("/libcuda.so.")[2]
+            if is_version_suffix(version) and place[0] not in found.setdefault(version, []):
+                found[version].append(place[0])
+    return dict(sorted(found.items()))
+
+
+def _has_gpu_node(views: Views) -> bool:
+    try:
+        return bool([name for name in views.dev.names("/dev", ("nvidia",)) if GPU_NODE.fullmatch(name)])
+    except (HostReadError, LinkError):
+        return False
+
+
+def _no_libcuda(views: Views, kernel: _Kernel | None) -> NoDriverError | IncompleteError:
+    root = one_line(views.driver.host_path("/"))
+    foreign = _foreign_platform(views)
+    if kernel is not None:
+        return IncompleteError(
+            f"the kernel module {kernel.version} is loaded ({kernel.source}) but there is no"
+            f" libcuda.so.{kernel.version} below {root}{foreign};"
+            f" install the user-space driver {kernel.version}, or name its directory with --driver-root"
+        )
+    return NoDriverError(
+        f"no NVIDIA driver: neither {PROC_VERSION} nor a libcuda.so.<version> below {root}{foreign};"
+        " install the driver, or name its directory with --driver-root"
+    )
+
+
+def _foreign_platform(views: Views) -> str:
+    try:
+        if views.dev.find("/dev/dxg") is not None:
+            return " (/dev/dxg is there: WSL2, which is not supported)"
+        if views.dev.find("/dev/nvhost-ctrl") is not None or views.system.find("/etc/nv_tegra_release") is not None:
+            return " (this is a Jetson, which is not supported)"
+    except (HostReadError, LinkError):
+        pass
+    return ""
+
+
+def _only_version(views: Views, installed: dict[str, list[str]]) -> str:
+    if len(installed) > 1:
+        paths = " and ".join(one_line(paths[0]) for paths in installed.values())
+        raise VersionMismatchError(
+            f"several user-space drivers ({paths}) and no kernel module that tells which one runs;"
+            " load the module (modprobe nvidia), or remove the drivers that are not in use"
+        )
+    version = next(iter(installed))
+    if not _has_gpu_node(views):
+        raise NoDriverError(
+            f"the user-space driver {version} is installed but the kernel module is not loaded: no"
+            f" {PROC_VERSION}, no {MODULE_VERSION}"
+            " and no /dev/nvidia<N>; load it with: modprobe nvidia"
+        )
+    return version
+
+
+def _usable_libcuda(
+    driver: View, version: str, paths: list[str], kernel: _Kernel | None, notes: Notes
+) -> tuple[str, str]:
+    """Return host path and machine of the first libcuda that a 64-bit program on this kernel can load."""
+    reasons = []
+    for path in paths:
+        host_path = driver.host_path(path)
+        try:
+            elf = driver.host.elf(host_path)
+        except (ParseError, HostReadError) as error:
+            reasons.append(f"{one_line(host_path)}: {getattr(error, 'reason', None) or error}")
+            continue
+        wanted = kernel.machine if kernel and kernel.machine else None
+        if elf.bits == 32 and elf.machine in {companion for _, companion in MACHINES.values()}:
+            reasons.append(f"{one_line(host_path)}: 32-bit")
+        elif elf.machine not in MACHINES or elf.bits != 64:
+            reasons.append(f"{one_line(host_path)}: for {elf.bits}-bit {elf.machine}, which is not supported")
+        elif wanted in MACHINES and elf.machine != wanted:
+            reasons.append(f"{one_line(host_path)}: for {elf.machine}, the kernel module is for {wanted}")
+        elif elf.kind != "shared":
+            reasons.append(f"{one_line(host_path)}: not a shared object")
+        else:
+            return host_path, elf.machine
+    raise IncompleteError(
+        f"no libcuda.so.{version} can be used ({'; '.join(reasons)}); reinstall the user-space driver {version}"
+    )

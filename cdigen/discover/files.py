@@ -1,0 +1,208 @@
+"""Configuration and data files of the driver, the X server's modules, and firmware."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.discover.catalog import (
+    FILES,
+    FIRMWARE_DIRECTORIES,
+    XORG_MODULE_DIRECTORIES,
+    XORG_MODULES,
+    XORG_SUBDIRECTORIES,
+    FileRow,
+)
+from cdigen.discover.notes import is_safe_name
+from cdigen.errors import ParseError, one_line
+from cdigen.host import HostReadError, LinkError
+from cdigen.inventory import Driver, DriverFile
+from cdigen.parse.icd import parse_icd_json, parse_icd_text
+
+if TYPE_CHECKING:
+    from cdigen.discover.notes import Notes
+    from cdigen.discover.views import Views
+    from cdigen.host import View
+
+FIRMWARE_PATH = "/sys/module/firmware_class/parameters/path"
+OS_RELEASE = "/proc/sys/kernel/osrelease"
+
+
+def find_files(view: View, directories: tuple[str, ...], driver: Driver, notes: Notes) -> tuple[DriverFile, ...]:
+    """Return the configuration and data files of the catalog that this host has, in the catalog's order.
+
+    Args:
+        view: the driver root.
+        directories: see `find_library_directories`.
+        driver: for the version and the machine in file names.
+        notes: gets what is damaged or dangling.
+    """
+    return tuple(file for row in FILES for file in _find_row(row, view, directories, driver, notes))
+
+
+def _find_row(row: FileRow, view: View, directories: tuple[str, ...], driver: Driver, notes: Notes) -> list[DriverFile]:
+    relative = not row.target.startswith("/")
+    for place in row.places:
+        pattern = place.format(version=driver.version, arch=driver.machine)
+        patterns = [pattern] if pattern.startswith("/") else [f"{d}/{pattern}" for d in directories]
+        for path in patterns:
+            found = []
+            for name, resolved in _matches(view, path, notes):
+                target = f"{row.target}/{name}"
+                found.append(
+                    DriverFile(
+                        kind=row.kind,
+                        host_path=view.host_path(resolved),
+                        container_paths=() if relative else (target,),
+                        library_relative=(target,) if relative else (),
+                        group=row.group,
+                        why=f"catalog: {row.reason}",
+                        asks_for=_asks_for(row, view, resolved, notes),
+                    )
+                )
+            if found:
+                return found
+    return []
+
+
+def _matches(view: View, pattern: str, notes: Notes) -> list[tuple[str, str]]:
+    """Return name and resolved path of the regular files that `pattern`, an absolute path, matches."""
+    directory, _, name = pattern.rpartition("/")
+    head, star, tail = name.partition("*")
+    found = []
+    try:
+        # Most names have no wildcard: then the directory need not be listed.
+        names = view.names(directory, (head,)) if star else (name,)
+        for match in names:
+            if star and not match[len(head) :].endswith(tail):
+                continue
+            path = f"{directory}/{match}"
+            target = view.find(path)
+            if target is None:
+                if star or _is_link(view, path):
+                    notes.leave_out(view.host_path(path), "a link that leads to nothing")
+            elif target[1].kind == "file" and is_safe_name(match):
+                found.append((match, target[0]))
+            else:
+                notes.leave_out(view.host_path(path), "not a regular file with an ordinary name")
+    except (HostReadError, LinkError) as error:
+        notes.damaged(view.host_path(pattern), error, "it is not injected")
+    return found
+
+
+def _is_link(view: View, path: str) -> bool:
+    directory, _, name = path.rpartition("/")
+    resolved = view.resolve(directory)
+    entry = view.lstat(f"{resolved.rstrip('/')}/{name}") if resolved is not None else None
+    return entry is not None and entry.kind == "link"
+
+
+def _asks_for(row: FileRow, view: View, path: str, notes: Notes) -> tuple[str, ...]:
+    """Return the libraries that the configuration file at `path` names."""
+    if not row.format:
+        return ()
+    try:
+        data = view.host.read(view.host_path(path))
+        return parse_icd_text(data) if row.format == "text" else parse_icd_json(data)
+    except (ParseError, HostReadError) as error:
+        host_path = one_line(view.host_path(path))
+        notes.add(
+            "warning",
+            "configuration-file",
+            host_path,
+            f"{host_path}: {getattr(error, 'reason', None) or error}; it is injected as it is; reinstall its package",
+        )
+        return ()
+
+
+def find_xorg_modules(view: View, directories: tuple[str, ...], driver: Driver, notes: Notes) -> tuple[DriverFile, ...]:
+    """Return the driver's modules of the X server, to be mounted in both families' module directories.
+
+    Args, errors: see `find_files`.
+    """
+    found = []
+    for name, kind, reason in XORG_MODULES:
+        module = _find_xorg_module(view, directories, (f"{name}.{driver.version}", name), kind, driver, notes)
+        if module is not None:
+            found.append(
+                DriverFile(
+                    kind="xorg",
+                    host_path=view.host_path(module),
+                    container_paths=tuple(f"{directory}/{kind}/{name}" for directory in XORG_MODULE_DIRECTORIES),
+                    group="display",
+                    why=f"catalog: {reason}",
+                    elf=view.host.elf(view.host_path(module)),
+                )
+            )
+    return tuple(found)
+
+
+def _find_xorg_module(
+    view: View, directories: tuple[str, ...], names: tuple[str, ...], kind: str, driver: Driver, notes: Notes
+) -> str | None:
+    for directory in directories:
+        for sub in XORG_SUBDIRECTORIES:
+            for name in names:
+                path = f"{directory}/{sub.format(kind=kind)}/{name}"
+                try:
+                    target = view.find(path)
+                    if target is None or target[1].kind != "file":
+                        continue
+                    elf = view.host.elf(view.host_path(target[0]))
+                except (ParseError, HostReadError, LinkError) as error:
+                    notes.damaged(view.host_path(path), error, "it is not injected")
+                    continue
+                if (elf.bits, elf.machine) == (64, driver.machine):
+                    return target[0]
+                notes.leave_out(view.host_path(path), f"made for {elf.bits}-bit {elf.machine}")
+    return None
+
+
+def find_firmware(views: Views, driver: Driver, notes: Notes) -> tuple[DriverFile, ...]:
+    """Return the GSP firmware of the driver's version, from where this host's kernel would load it.
+
+    Args:
+        views: procfs and sysfs tell the kernel's release and its own firmware path; the files are the driver's.
+        driver: for the version.
+        notes: gets a note if there is none, and what cannot be read.
+    """
+    places = [place.format(release=_text(views.system, OS_RELEASE, notes)) for place in FIRMWARE_DIRECTORIES]
+    custom = _text(views.system, FIRMWARE_PATH, notes)
+    if custom.startswith("/"):
+        places.insert(0, custom.rstrip("/"))
+    for place in places:
+        found = _matches(views.driver, f"{place}/nvidia/{driver.version}/*", notes)
+        if found:
+            return tuple(
+                DriverFile(
+                    kind="firmware",
+                    host_path=views.driver.host_path(resolved),
+                    container_paths=(f"/lib/firmware/nvidia/{driver.version}/{name}",),
+                    group="utility",
+                    why=f"firmware of driver {driver.version}, below {one_line(place)}",
+                )
+                for name, resolved in found
+            )
+    notes.add(
+        "note",
+        "no-firmware",
+        f"nvidia/{driver.version}",
+        f"no firmware nvidia/{driver.version} below {', '.join(one_line(place) for place in places)};"
+        " containers do not need it, GPUs that run the GSP do",
+    )
+    return ()
+
+
+def _text(system: View, path: str, notes: Notes) -> str:
+    """Return the one line of text at `path` of procfs or sysfs; "" if it is not there."""
+    try:
+        data = system.read(path)
+    except (HostReadError, LinkError) as error:
+        notes.add(
+            "note",
+            "unreadable",
+            path,
+            f"{path}: {getattr(error, 'reason', None) or error}; it is taken as empty",
+        )
+        return ""
+    text = (data or b"").decode(errors="replace").strip()
+    return text if text.isprintable() and ".." not in text.split("/") else ""

@@ -1,0 +1,55 @@
+"""Where the finders put what they have to say: findings, and what they saw and left out."""
+
+from __future__ import annotations
+
+import re
+
+from cdigen.errors import CdigenError, one_line
+from cdigen.inventory import Finding, LeftOut, Level
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,254}")
+
+
+def is_safe_name(name: str) -> bool:
+    """Tell whether a file name or SONAME can be part of a path in a container: no slash, space, control character."""
+    return _SAFE_NAME.fullmatch(name) is not None
+
+
+class Notes:
+    """Collects findings in the order of discovery, and left-out files by path."""
+
+    def __init__(self) -> None:
+        self._findings: list[Finding] = []
+        self._left_out: dict[str, str] = {}
+
+    def add(self, level: Level, code: str, subject: str, message: str) -> None:
+        """Note a finding. See `Finding`; text of the host is made printable here."""
+        finding = Finding(level=level, code=code, subject=one_line(subject), message=one_line(message))
+        if finding not in self._findings:
+            self._findings.append(finding)
+
+    def leave_out(self, host_path: str, reason: str) -> None:
+        """Note that a file was found and is not injected. The first reason for a path counts."""
+        self._left_out.setdefault(one_line(host_path), one_line(reason))
+
+    def damaged(self, host_path: str, error: CdigenError, consequence: str) -> None:
+        """Note a file that is there and cannot be used, both as a finding and as left out.
+
+        Args:
+            host_path: the file.
+            error: why: a ParseError, HostReadError or LinkError.
+            consequence: what follows for containers, a clause.
+        """
+        reason = getattr(error, "reason", None) or str(error)
+        self.add("warning", "unusable-file", host_path, f"{one_line(host_path)}: {reason}; {consequence}")
+        self.leave_out(host_path, reason)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings so far."""
+        return tuple(self._findings)
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """All left-out files so far, sorted by path."""
+        return tuple(LeftOut(host_path=path, reason=why) for path, why in sorted(self._left_out.items()))

@@ -1,0 +1,102 @@
+"""One scan of one host: every finder, in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cdigen.discover.binaries import find_binaries
+from cdigen.discover.devices import find_control_nodes, missing_nodes
+from cdigen.discover.directories import find_library_directories
+from cdigen.discover.driver import find_driver
+from cdigen.discover.files import find_files, find_firmware, find_xorg_modules
+from cdigen.discover.gpus import find_gpus
+from cdigen.discover.libraries import find_libraries
+from cdigen.discover.manifest import check_manifest
+from cdigen.discover.notes import Notes
+from cdigen.discover.sockets import find_sockets
+from cdigen.errors import one_line
+from cdigen.host import HostReadError, LinkError
+from cdigen.inventory import DriverFile, Inventory, Library
+
+if TYPE_CHECKING:
+    from cdigen.discover.views import Views
+    from cdigen.host import View
+
+
+def find_inventory(views: Views) -> Inventory:
+    """Return everything that a spec for this host is built from.
+
+    Args:
+        views: the host.
+
+    Raises:
+        NoDriverError, VersionMismatchError: see `find_driver`.
+        IncompleteError: something without which a container would not work is missing.
+        HostReadError, LinkError: something without which nothing can be said cannot be read.
+    """
+    notes = Notes()
+    directories = find_library_directories(views.driver, notes)
+    driver = find_driver(views, directories, notes)
+    control_nodes, missing_control = find_control_nodes(views.dev, notes)
+    gpus, missing_gpus = find_gpus(views, notes)
+    if missing_control or missing_gpus:
+        raise missing_nodes(views.dev, missing_control + missing_gpus)
+    libraries = find_libraries(views.driver, directories, driver, notes)
+    files = (
+        *find_binaries(views.driver, directories, driver, notes),
+        *find_firmware(views, driver, notes),
+        *find_files(views.driver, directories, driver, notes),
+        *find_xorg_modules(views.driver, directories, driver, notes),
+    )
+    check_manifest(views.driver, libraries, files, notes)
+    return Inventory(
+        driver=driver,
+        libraries=_at_absolute_paths(views.driver, libraries, files, notes),
+        files=tuple(sorted(files, key=lambda file: (file.kind, file.container_paths, file.library_relative))),
+        sockets=find_sockets(views.driver, notes),
+        control_nodes=control_nodes,
+        gpus=gpus,
+        findings=notes.findings,
+        left_out=notes.left_out,
+    )
+
+
+def _at_absolute_paths(
+    view: View, libraries: tuple[Library, ...], files: tuple[DriverFile, ...], notes: Notes
+) -> tuple[Library, ...]:
+    """Return the libraries, each also at the absolute paths by which configuration files ask for it (NixOS).
+
+    What a file asks for and is not among the libraries becomes a finding.
+    """
+    names = {name.name for library in libraries if library.elf.bits == 64 for name in library.names}
+    by_host_path = {library.host_path: library for library in libraries}
+    extra: dict[str, set[str]] = {}
+    for file in files:
+        for wanted in file.asks_for:
+            if wanted in names:
+                continue
+            library = None
+            if wanted.startswith("/") and wanted.isprintable():
+                try:
+                    resolved = view.resolve(wanted)
+                except (HostReadError, LinkError):
+                    resolved = None
+                library = by_host_path.get(view.host_path(resolved)) if resolved else None
+            if library is not None and ".." not in wanted.split("/"):
+                extra.setdefault(library.host_path, set()).add(wanted)
+                continue
+            notes.add(
+                "warning",
+                "dangling-configuration",
+                file.host_path,
+                f"{one_line(file.host_path)} names {one_line(wanted)}, which is not injected; programs that"
+                f" read it will not"
+                " find that library; install it, or remove the file",
+            )
+    return tuple(
+        replace(library, absolute_paths=tuple(sorted(extra[library.host_path])))
+        if library.host_path in extra
+        else library
+        for library in libraries
+    )

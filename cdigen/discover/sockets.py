@@ -1,0 +1,32 @@
+"""Sockets of the driver's daemons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.discover.catalog import SOCKETS
+from cdigen.host import HostReadError, LinkError
+from cdigen.inventory import Socket
+
+if TYPE_CHECKING:
+    from cdigen.discover.notes import Notes
+    from cdigen.host import View
+
+
+def find_sockets(view: View, notes: Notes) -> tuple[Socket, ...]:
+    """Return the sockets and directories of sockets that are there now, in the order of the catalog.
+
+    Args:
+        view: the driver root.
+        notes: gets what cannot be looked at.
+    """
+    found = []
+    for path, kind, reason in SOCKETS:
+        try:
+            target = view.find(path)
+        except (HostReadError, LinkError) as error:
+            notes.damaged(view.host_path(path), error, "it is not injected")
+            continue
+        if target is not None and target[1].kind == kind:
+            found.append(Socket(host_path=view.host_path(target[0]), container_path=path, why=reason))
+    return tuple(found)
