@@ -1,0 +1,109 @@
+"""A spec as frozen facts, and the document that says the same.
+
+Only what a spec without hooks needs is here: environment, device nodes and mounts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cdigen.cdi.version import required_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceNode:
+    """A device node to make in the container.
+
+    Attributes:
+        path: where, in the container.
+        host_path: the node on the host; None if it has the same path there.
+        permissions: what the device cgroup allows, of `rwm`.
+
+    There are no device numbers: some change at boot, and the engine reads them when a container starts.
+    """
+
+    path: str
+    host_path: str | None = None
+    permissions: str = "rw"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A file or directory of the host to mount in the container."""
+
+    host_path: str
+    container_path: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEdits:
+    """What changes in a container; `env` entries are `NAME=VALUE`."""
+
+    env: tuple[str, ...] = ()
+    device_nodes: tuple[DeviceNode, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What a user asks for by name, and the edits that give it."""
+
+    name: str
+    edits: ContainerEdits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """All devices of one kind (`vendor/class`).
+
+    Attributes:
+        kind: the vendor and the class, as `example.com/gpu`.
+        devices: in the order in which they are written.
+        edits: for every container that gets any of the devices.
+    """
+
+    kind: str
+    devices: tuple[Device, ...]
+    edits: ContainerEdits
+
+
+def to_document(spec: Spec) -> dict[str, object]:
+    """Return the CDI document of `spec`, with the lowest version that it can have.
+
+    Keys are in the order in which a reader wants them; what is empty or a default is left out. The order
+    of entries is the spec's.
+    """
+    body: dict[str, object] = {
+        "kind": spec.kind,
+        "devices": [
+            {"name": device.name, "containerEdits": _edits_to_document(device.edits)} for device in spec.devices
+        ],
+    }
+    edits = _edits_to_document(spec.edits)
+    if edits:
+        body["containerEdits"] = edits
+    return {"cdiVersion": required_version(body), **body}
+
+
+def _edits_to_document(edits: ContainerEdits) -> dict[str, object]:
+    document: dict[str, object] = {}
+    if edits.env:
+        document["env"] = list(edits.env)
+    if edits.device_nodes:
+        document["deviceNodes"] = [_node_to_document(node) for node in edits.device_nodes]
+    if edits.mounts:
+        document["mounts"] = [_mount_to_document(mount) for mount in edits.mounts]
+    return document
+
+
+def _node_to_document(node: DeviceNode) -> dict[str, object]:
+    # A needless hostPath would cost the oldest engines: it raises the version to 0.5.0.
+    differs = node.host_path is not None and node.host_path != node.path
+    host_path: dict[str, object] = {"hostPath": node.host_path} if differs else {}
+    return {"path": node.path, **host_path, "permissions": node.permissions}
+
+
+def _mount_to_document(mount: Mount) -> dict[str, object]:
+    options: dict[str, object] = {"options": list(mount.options)} if mount.options else {}
+    return {"hostPath": mount.host_path, "containerPath": mount.container_path, **options}

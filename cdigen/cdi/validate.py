@@ -1,0 +1,108 @@
+"""Every rule that a spec breaks: the schema's, and those that a schema cannot say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.cdi.places import find_in_edits, find_texts, find_values
+from cdigen.cdi.version import KNOWN_VERSIONS, find_needs, version_key
+from cdigen.schema import Violation, find_schema_violations, format_place, preview, sort_violations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cdigen.cdi.places import Path
+
+MAX_ANNOTATION_BYTES = 256 * 1024
+"""The most that the keys and values of one set of annotations may have together, as in Kubernetes."""
+
+_UNIQUE_IN_EDITS = (
+    # Of two entries for one path or variable, engines silently take the later: nobody wrote that on purpose.
+    ("deviceNodes", "path"),
+    ("mounts", "containerPath"),
+    # Engines reject the file.
+    ("netDevices", "hostInterfaceName"),
+    ("netDevices", "name"),
+)
+
+
+def find_violations(document: object, *, hook_free: bool = False) -> tuple[Violation, ...]:
+    """Return every rule of the specification that `document` breaks, each with its place.
+
+    Args:
+        document: what a parser returned, of any shape.
+        hook_free: also forbid hooks, our own profile: a spec that runs no program in a container's start.
+
+    Returns:
+        The violations by place; empty if every engine that knows the declared version accepts the document.
+    """
+    return sort_violations(
+        [
+            *find_schema_violations(document, "cdi"),
+            *_find_version_violations(document),
+            *_find_repeats(document),
+            *_find_large_annotations(document),
+            *_find_broken_text(document),
+            *(_find_hooks(document) if hook_free else ()),
+        ]
+    )
+
+
+def _find_version_violations(document: object) -> Iterator[Violation]:
+    for path, declared in find_values(document, ("cdiVersion",)):
+        if not isinstance(declared, str) or declared not in KNOWN_VERSIONS:
+            continue  # the schema says so
+        for need in find_needs(document):
+            version = need.feature.version
+            if version_key(version) > version_key(declared):
+                more = f" (and {need.count - 1} more)" if need.count > 1 else ""
+                message = (
+                    f"{declared} is too low: {format_place(need.path)}{more} needs {version}, "
+                    f"where {need.feature.reason}"
+                )
+                yield Violation(place=format_place(path), message=message)
+
+
+def _find_repeats(document: object) -> Iterator[Violation]:
+    yield from _find_repeated("device name", find_values(document, ("devices", "*", "name")))
+    for path, edits in find_in_edits(document, ()):
+        for array, key in _UNIQUE_IN_EDITS:
+            found = find_values(edits, (array, "*", key))
+            yield from _find_repeated(key, ((path + below, value) for below, value in found))
+        variables = (
+            ((*path, *below), value.partition("=")[0])
+            for below, value in find_values(edits, ("env", "*"))
+            if isinstance(value, str) and "=" in value
+        )
+        yield from _find_repeated("variable", variables)
+
+
+def _find_repeated(what: str, values: Iterable[tuple[Path, object]]) -> Iterator[Violation]:
+    first: dict[str, Path] = {}
+    for path, value in values:
+        if not isinstance(value, str):
+            continue
+        earlier = first.setdefault(value, path)
+        if earlier != path:
+            message = f"{what} {preview(value)} is already at {format_place(earlier)}"
+            yield Violation(place=format_place(path), message=message)
+
+
+def _find_large_annotations(document: object) -> Iterator[Violation]:
+    for pattern in (("annotations",), ("devices", "*", "annotations")):
+        for path, value in find_values(document, pattern):
+            size = sum(len(text.encode("utf-8", "replace")) for _, text in find_texts(value))
+            if size > MAX_ANNOTATION_BYTES:
+                message = f"has {size} bytes of keys and values, the most is {MAX_ANNOTATION_BYTES}"
+                yield Violation(place=format_place(path), message=message)
+
+
+def _find_broken_text(document: object) -> Iterator[Violation]:
+    for path, text in find_texts(document):
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            yield Violation(place=format_place(path), message=f"{preview(text)} cannot be written as UTF-8")
+
+
+def _find_hooks(document: object) -> Iterator[Violation]:
+    for path, _ in find_in_edits(document, ("hooks",)):
+        yield Violation(place=format_place(path), message="hooks are not allowed in a hook-free spec")

@@ -1,0 +1,244 @@
+"""YAML as a stream of events, turned into a value without recursion.
+
+Composing nodes, the usual way, recurses without a limit and follows aliases however much they copy. From
+events, depth, size and copies are known before anything is built, and a duplicate key still has its line.
+
+Of YAML 1.1 only what JSON can say is taken. Sources: yaml.org/spec/1.1 chapter 10, yaml.org/type. Where it
+leaves what a word means to the reader (dates, numbers of base 60), text is text, as it is for the engines.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    ScalarEvent,
+)
+
+from cdigen.errors import ParseError, one_line
+from cdigen.parse.limits import (
+    MAX_DEPTH,
+    MAX_NODES,
+    MAX_NUMBER_LENGTH,
+    TOO_DEEP,
+    TOO_MANY,
+    format_line,
+    place_in,
+    quote,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_TAG = "tag:yaml.org,2002:"
+
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"), True),
+    **dict.fromkeys(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"), False),
+}
+
+
+def parse_yaml(text: str) -> object:
+    """Return the value of the one YAML document in `text`; see `cdigen.parse.document.parse_document`.
+
+    Raises:
+        ParseError: not YAML, none or several documents, a key that is not text or stands twice, a merge key,
+            a tag that JSON has no type for, a number that is not finite or too long, or over a limit.
+    """
+    builder = _Builder()
+    try:
+        # libyaml's reader is many times faster; PyYAML may be built without it.
+        builder.build(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{format_line(mark.line, mark.column)}: " if mark else ""
+        raise ParseError(f"{where}{one_line(error.problem or error.context or 'not YAML')}") from error
+    except yaml.reader.ReaderError as error:
+        character = chr(error.character) if isinstance(error.character, int) else "?"
+        where = f"{place_in(text, text.index(character))}: " if character in text else ""
+        raise ParseError(f"{where}the character {quote(character)} is not allowed") from error
+    except (ValueError, OverflowError) as error:
+        # Without libyaml, an escape such as "\Uffffffff" reaches chr().
+        raise ParseError("an escape names no character") from error
+    return builder.finish()
+
+
+class _Node:
+    """A complete value, with the number of values that it is and the levels that it has."""
+
+    __slots__ = ("height", "size", "value")
+
+    def __init__(self, value: object, size: int = 1, height: int = 0) -> None:
+        self.value = value
+        self.size = size
+        self.height = height
+
+
+class _Collection:
+    """A sequence or a mapping whose end has not come yet."""
+
+    __slots__ = ("anchor", "height", "items", "key", "keys", "size")
+
+    def __init__(self, start: CollectionStartEvent) -> None:
+        self.anchor = start.anchor
+        self.items: list[object] = []
+        self.keys: dict[str, None] | None = {} if isinstance(start, MappingStartEvent) else None
+        self.key: str | None = None
+        self.size = 1
+        self.height = 0
+
+    @property
+    def awaits_key(self) -> bool:
+        return self.keys is not None and len(self.keys) == len(self.items)
+
+    def add(self, node: _Node) -> None:
+        self.items.append(node.value)
+        self.size += node.size
+        self.height = max(self.height, node.height)
+
+    def finish(self) -> _Node:
+        value = self.items if self.keys is None else dict(zip(self.keys, self.items, strict=True))
+        return _Node(value, self.size, self.height + 1)
+
+
+class _Builder:
+    """Takes events, keeps what is open on a stack, and has the value at the end."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._open: list[_Collection] = []
+        self._anchors: dict[str, _Node | None] = {}  # None while the collection is open
+        self._root: _Node | None = None
+
+    def build(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, ScalarEvent):
+                self._add_scalar(event)
+            elif isinstance(event, AliasEvent):
+                node = self._find(event)
+                self._count(node.size, event)
+                self._add(node, event)
+            elif isinstance(event, CollectionStartEvent):
+                self._start(event)
+            elif isinstance(event, CollectionEndEvent):
+                collection = self._open.pop()
+                node = collection.finish()
+                if collection.anchor is not None:
+                    self._anchors[collection.anchor] = node
+                self._add(node, event)
+            elif isinstance(event, DocumentStartEvent) and self._root is not None:
+                raise _error(event, "a second document; only one is allowed")
+
+    def finish(self) -> object:
+        if self._root is None:
+            raise ParseError("no document in it")
+        return self._root.value
+
+    def _add_scalar(self, event: ScalarEvent) -> None:
+        self._count(1, event)
+        node = _Node(_to_scalar(event))
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        self._add(node, event)
+
+    def _start(self, event: CollectionStartEvent) -> None:
+        self._count(1, event)
+        wanted = _TAG + ("map" if isinstance(event, MappingStartEvent) else "seq")
+        if event.tag is not None and event.tag not in {"!", wanted}:
+            raise _error(event, f"the tag {quote(event.tag)} is not supported here")
+        if len(self._open) >= MAX_DEPTH:
+            raise _error(event, TOO_DEEP)
+        if self._open and self._open[-1].awaits_key:
+            raise _error(event, "a key that is not text")
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        self._open.append(_Collection(event))
+
+    def _find(self, event: AliasEvent) -> _Node:
+        if event.anchor not in self._anchors:
+            raise _error(event, f"the alias {quote(str(event.anchor))} names nothing")
+        node = self._anchors[event.anchor]
+        if node is None:
+            raise _error(event, f"the alias {quote(str(event.anchor))} stands in what it names")
+        return node
+
+    def _count(self, size: int, event: Event) -> None:
+        self._size += size
+        if self._size > MAX_NODES:
+            raise _error(event, TOO_MANY)
+
+    def _add(self, node: _Node, event: Event) -> None:
+        if len(self._open) + node.height > MAX_DEPTH:
+            raise _error(event, TOO_DEEP)
+        if not self._open:
+            self._root = node
+            return
+        parent = self._open[-1]
+        if parent.keys is not None and parent.awaits_key:
+            parent.keys[_to_key(node.value, event, parent.keys)] = None
+            parent.size += 1
+        else:
+            parent.add(node)
+
+
+def _to_key(value: object, event: Event, taken: dict[str, None]) -> str:
+    if not isinstance(value, str):
+        raise _error(event, "a key that is not text; put it in quotes")
+    if value == "<<" and isinstance(event, ScalarEvent) and not event.style:
+        # Not in YAML 1.2, and not every engine's reader knows them.
+        raise _error(event, "merge keys (<<) are not supported; write the keys out")
+    if value in taken:
+        raise _error(event, f"duplicate key {quote(value)}")
+    return value
+
+
+def _to_scalar(event: ScalarEvent) -> object:
+    text, tag = event.value, event.tag
+    if not text.isascii() and re.search("[\ud800-\udfff]", text):
+        raise _error(event, "an escape names half a character")  # only without libyaml
+    if tag == _TAG + "str" or (tag in {None, "!"} and event.style) or tag == "!":
+        return text
+    value = _resolve(text, event)
+    types = {_TAG + "null": type(None), _TAG + "bool": bool, _TAG + "int": int, _TAG + "float": float}
+    if tag is not None and types.get(tag) is not type(value):
+        raise _error(event, f"the tag {quote(tag)} is not supported here")
+    return value
+
+
+def _resolve(text: str, event: Event) -> object:
+    """Return what a scalar means that is not in quotes."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in "+-.0123456789":
+        return text
+    if text.lower().lstrip("+-") in {".inf", ".nan"}:
+        raise _error(event, f"{text} is not a number that a document may have")
+    digits = text.replace("_", "").lower()
+    whole = re.fullmatch(r"([-+]?)(?:0b([01]+)|0o?([0-7]+)|0x([0-9a-f]+)|(0|[1-9][0-9]*))", digits)
+    real = re.fullmatch(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:e[-+]?[0-9]+)?", digits)
+    if not whole and not real:
+        return text
+    if len(text) > MAX_NUMBER_LENGTH:
+        raise _error(event, f"a number of {len(text)} characters: {quote(text)}")
+    if whole:
+        sign, *by_base = whole.groups()
+        number = next(int(part, base) for part, base in zip(by_base, (2, 8, 16, 10), strict=True) if part)
+        return -number if sign == "-" else number
+    value = float(digits)
+    if value in {float("inf"), float("-inf")}:
+        raise _error(event, f"a number that is too large: {quote(text)}")
+    return value
+
+
+def _error(event: Event, reason: str) -> ParseError:
+    mark = event.start_mark
+    return ParseError(f"{format_line(mark.line, mark.column)}: {reason}" if mark else reason)
