@@ -1,0 +1,221 @@
+"""Writes a file so that a reader finds the old one or the new one, whole, whatever happens in between.
+
+The bytes go to a temporary file in the same directory, named `.<name>.<random>.tmp`: no engine reads it, they
+read `*.yaml` and `*.json`. Then fsync, rename, fsync of the directory (rename(2), fsync(2)).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import stat
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from cdigen.errors import FileError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FILE_MODE = 0o644
+DIRECTORY_MODE = 0o755
+LOCK_TIMEOUT = 10.0  # seconds
+
+_LOCK_POLL = 0.05  # seconds
+
+# flock(2) and open(2) say so on file systems that have no locks, some network ones.
+_NO_LOCKS = {errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EBADF, errno.EINVAL}
+
+# fsync(2) of a directory on file systems that cannot: there is nothing to wait for.
+_NO_FSYNC = {errno.EINVAL, errno.ENOTSUP}
+
+_ADVICE = {
+    errno.EACCES: "run as root, or choose another output file",
+    errno.EPERM: "run as root, or see whether it is immutable (lsattr)",
+    errno.EROFS: "choose an output file on a file system that can be written",
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some of the quota",
+    errno.ENOTDIR: "a part of the path is a file; choose another output file",
+    errno.EISDIR: "name a file in it",
+    errno.ELOOP: "remove the loop of symbolic links",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EBUSY: "it is a mount point; write to the file on the other side of the mount",
+    errno.EIO: "see the kernel's log (dmesg) for the device's errors",
+}
+
+
+def write_file(path: str | os.PathLike[str], data: bytes, *, lock_timeout: float = LOCK_TIMEOUT) -> bool:
+    """Make `data` the content of the file at `path`, readable by all, atomically and durably.
+
+    A symbolic link is followed and stays. Missing directories are made. Writers of one directory take turns.
+    A file that has these bytes already is left alone, time stamps too; only its mode is put right if not
+    everyone can read it.
+
+    Args:
+        path: the file.
+        data: its content.
+        lock_timeout: seconds to wait for other writers of the same directory, before it is written all the same.
+
+    Returns:
+        True if the file or its mode was changed.
+
+    Raises:
+        FileError: nothing was changed: the path cannot be written or is not a regular file. The exception is an
+            error after the rename (a failing disk): the new file is there.
+    """
+    shown = os.fspath(path)
+    try:
+        directory, name = _resolve(shown)
+        _make_directories(directory)
+        with _open_directory(directory) as directory_fd:
+            if _lock(directory_fd, lock_timeout):
+                _remove_litter(name, directory_fd)
+            if _is_regular(name, directory_fd):
+                settled = _settle(name, directory_fd, data)
+                if settled is not None:
+                    return settled
+            _replace(name, directory_fd, data)
+            return True
+    except _UnfitError as error:
+        raise FileError(f"cannot write {one_line(shown)}: {one_line(str(error))}") from error
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        advice = _ADVICE.get(error.errno or 0, "choose another output file")
+        raise FileError(f"cannot write {one_line(shown)}: {reason}: {advice}") from error
+
+
+class _UnfitError(Exception):
+    """The path is not one that a file can be written to; the message has the reason and the way out."""
+
+
+def _resolve(path: str) -> tuple[str, str]:
+    """Return the directory and the name of the file that `path` is, or leads to by symbolic links."""
+    if "\0" in path:
+        raise _UnfitError("a NUL character in the path: choose another output file")
+    if os.path.basename(path) in {"", ".", ".."}:
+        raise _UnfitError("it is the path of a directory: name a file in it")
+    if os.path.islink(path):
+        try:
+            path = os.path.realpath(path, strict=True)
+        except FileNotFoundError as error:
+            target = os.readlink(path)
+            raise _UnfitError(f"it is a symbolic link to {target}, which is missing: remove the link") from error
+    directory, name = os.path.split(path)
+    return directory or ".", name
+
+
+def _make_directories(directory: str) -> None:
+    """Make the missing last parts of `directory`, each durably and with its mode whatever the umask."""
+    missing = []
+    while not os.path.lexists(directory):
+        missing.append(directory)
+        directory = os.path.dirname(directory) or "."
+    for new in reversed(missing):
+        with suppress(FileExistsError):  # another writer was faster
+            os.mkdir(new, DIRECTORY_MODE)
+            with _open_directory(new) as new_fd:
+                os.fchmod(new_fd, DIRECTORY_MODE)
+            with _open_directory(os.path.dirname(new) or ".") as parent_fd:
+                _sync_directory(parent_fd)
+
+
+@contextmanager
+def _open_directory(directory: str) -> Iterator[int]:
+    directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield directory_fd
+    finally:
+        os.close(directory_fd)
+
+
+def _lock(directory_fd: int, timeout: float) -> bool:
+    """Lock the directory against other writers, until it is closed; False where that cannot be had.
+
+    Whoever may read the directory may lock it, so a lock that is never given back must not keep us from writing.
+    The rename is atomic without it; only killed writers' temporary files then stay for the next run.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(directory_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_LOCK_POLL)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return False
+            raise
+        else:
+            return True
+
+
+def _remove_litter(name: str, directory_fd: int) -> None:
+    """Remove temporary files of writers that were killed: we have the lock, so none is still at work."""
+    litter = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.tmp")
+    for other in os.listdir(directory_fd):
+        if litter.fullmatch(other):
+            with suppress(OSError):  # it harms nobody: not worth failing for, as on a read-only file system
+                os.unlink(other, dir_fd=directory_fd)
+
+
+def _is_regular(name: str, directory_fd: int) -> bool:
+    """Tell if there is a file already; refuse what is there but is not one."""
+    try:
+        mode = os.stat(name, dir_fd=directory_fd, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise _UnfitError("it is a directory: name a file in it")
+    if not stat.S_ISREG(mode):
+        raise _UnfitError("it is not a regular file: choose another output file")
+    return True
+
+
+def _settle(name: str, directory_fd: int, data: bytes) -> bool | None:
+    """Let a file with the right bytes be, but readable by all.
+
+    Returns:
+        Whether its mode was changed; None if the file has to be replaced.
+    """
+    # O_NONBLOCK: if a pipe takes the name just now, opening it must not wait for its other end.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        with os.fdopen(os.open(name, flags, dir_fd=directory_fd), "rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_size != len(data) or file.read(len(data) + 1) != data:
+                return None
+            if found.st_mode & 0o444 == 0o444:
+                return False
+            os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode) | 0o444)
+            return True
+    except OSError:
+        return None  # not readable, or another's: replacing it says what is wrong, if anything is
+
+
+def _replace(name: str, directory_fd: int, data: bytes) -> None:
+    temporary = f".{name}.{os.urandom(8).hex()}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=directory_fd), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), FILE_MODE)
+            os.fsync(file.fileno())
+        os.rename(temporary, name, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+    except BaseException:  # KeyboardInterrupt too
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=directory_fd)
+        raise
+    _sync_directory(directory_fd)
+
+
+def _sync_directory(directory_fd: int) -> None:
+    try:
+        os.fsync(directory_fd)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
