@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cdigen.discover.views import Views
 
 PROC_GPUS = "/proc/driver/nvidia/gpus"
+PROC_CAPABILITIES = "/proc/driver/nvidia/capabilities"
 
 _BDF = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 _DRM_NODE = re.compile(r"(card|renderD)[0-9]{1,6}")
@@ -71,6 +72,7 @@ def find_gpus(views: Views, notes: Notes) -> tuple[tuple[Gpu, ...], tuple[str, .
         if node is None:
             missing.append(path)
             continue
+        _note_mig(views, gpu, notes)
         uuid = gpu.information.uuid
         if uuid is not None and uuids.count(uuid) > 1:
             notes.add(
@@ -154,6 +156,25 @@ def _find_listed(views: Views, notes: Notes) -> list[_Listed]:
                 )
             listed.append(_Listed(bdf=bdf, information=information, minor=information.minor))
     return listed
+
+
+def _note_mig(views: Views, gpu: _Listed, notes: Notes) -> None:
+    """Say so if the GPU is divided into MIG instances, which cannot be offered yet."""
+    directory = f"{PROC_CAPABILITIES}/gpu{gpu.minor}/mig"
+    try:
+        instances = [name for name in views.system.names(directory, ("gi",)) if name[2:].isdecimal()]
+    except (HostReadError, LinkError) as error:
+        notes.damaged(directory, error, "whether the GPU has MIG instances is not known")
+        return
+    if instances:
+        notes.add(
+            "warning",
+            "mig-not-supported",
+            gpu.bdf,
+            f"GPU {gpu.bdf} has {len(instances)} MIG instances, which are not supported yet; CUDA programs find"
+            f" no device in the"
+            " whole GPU; disable MIG with nvidia-smi -mig 0, or do not use this GPU",
+        )
 
 
 def _find_by_path(views: Views, notes: Notes) -> dict[str, list[str]]:

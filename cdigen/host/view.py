@@ -85,7 +85,7 @@ class View:
                 if entry.target.startswith("/"):
                     done = ""
                 rest.extend(entry.target.split("/")[::-1])
-            elif entry.kind != "dir" and any(part not in ("", ".") for part in rest):
+            elif entry.kind != "dir" and rest:  # also for a slash at the end
                 return None
             else:
                 done = candidate

@@ -1,0 +1,1 @@
+"""From the facts of a host to a spec; pure."""

@@ -1,0 +1,57 @@
+"""What the injected files need: which of it is injected with them, and what an image must bring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cdigen.parse.elf import glibc_floor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cdigen.inventory import Inventory
+    from cdigen.parse.elf import ElfFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What one ELF file needs to be loaded.
+
+    Attributes:
+        known: False if the facts come from a snapshot that does not have them; then the rest is empty.
+        injected: NEEDED names that are injected with it, sorted.
+        from_image: NEEDED names that the image must have, such as glibc's and X11's, sorted.
+        glibc: the lowest version of glibc that has all the symbols, e.g. (2, 17); None if it needs none.
+    """
+
+    known: bool
+    injected: tuple[str, ...]
+    from_image: tuple[str, ...]
+    glibc: tuple[int, ...] | None
+
+
+def injected_names(inventory: Inventory, bits: int) -> frozenset[str]:
+    """Return every name under which a library of that word size is injected."""
+    return frozenset(name.name for library in inventory.libraries if library.elf.bits == bits for name in library.names)
+
+
+def find_needs(elf: ElfFacts, injected: frozenset[str]) -> Needs:
+    """Return what `elf` needs.
+
+    Args:
+        elf: the file's headers.
+        injected: see `injected_names`.
+    """
+    needed = elf.needed or ()
+    return Needs(
+        known=elf.needed is not None,
+        injected=tuple(sorted(set(needed) & injected)),
+        from_image=tuple(sorted(set(needed) - injected)),
+        glibc=glibc_floor(elf.versions) if elf.versions is not None else None,
+    )
+
+
+def highest_glibc(needs: Iterable[Needs]) -> tuple[int, ...] | None:
+    """Return the version of glibc that an image must have at least, for all of `needs`; None if none is needed."""
+    return max((need.glibc for need in needs if need.glibc is not None), default=None)

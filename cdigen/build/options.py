@@ -1,0 +1,62 @@
+"""What a user may choose about a spec."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from cdigen.errors import UsageError, one_line
+
+NameStrategy = Literal["index", "uuid", "type-index"]
+
+_VENDOR = re.compile(r"[A-Za-z](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
+_CLASS = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_DIRECTORY = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+)+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """Choices that do not change what was found, only what of it is written and under which names.
+
+    Attributes:
+        vendor: the part of `kind` before the slash.
+        device_class: the part of `kind` after it.
+        strategies: how each GPU is named, in this order.
+        with_all: add a device "all" that has every GPU.
+        library_directories: where 64-bit libraries are mounted; () for the two families of distributions.
+        ipc: mount sockets of the driver's daemons.
+        compat32: mount 32-bit libraries.
+    """
+
+    vendor: str = "nvidia.com"
+    device_class: str = "gpu"
+    strategies: tuple[NameStrategy, ...] = ("index", "uuid")
+    with_all: bool = True
+    library_directories: tuple[str, ...] = ()
+    ipc: bool = False
+    compat32: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what the CDI specification says of names, and that directories are absolute.
+
+        Raises:
+            UsageError: a value cannot stand in a spec.
+        """
+        if not _VENDOR.fullmatch(self.vendor):
+            raise UsageError(
+                f"--vendor {one_line(self.vendor)}: not a vendor name; use letters, digits, '.', '_' and '-',"
+                f" such as nvidia.com"
+            )
+        if not _CLASS.fullmatch(self.device_class):
+            raise UsageError(
+                f"--class {one_line(self.device_class)}: not a class name; use letters, digits, '_' and '-',"
+                f" such as gpu"
+            )
+        for directory in self.library_directories:
+            if not _DIRECTORY.fullmatch(directory) or len(directory) > 1024:
+                raise UsageError(
+                    f"--container-lib-dir {one_line(directory)}: not an absolute path without '.', '..', '//'"
+                    f" and a slash at"
+                    " the end; use one such as /usr/lib64"
+                )

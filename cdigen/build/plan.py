@@ -1,0 +1,224 @@
+"""What goes into the container and why: a spec with a reason for every entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cdigen.errors import IncompleteError
+from cdigen.inventory import LeftOut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cdigen.build.options import BuildOptions
+    from cdigen.inventory import DeviceNode, DriverFile, Gpu, Inventory, Library, Socket
+
+CONTAINER_LIBRARY_DIRECTORIES = {
+    "x86_64": ("/usr/lib/x86_64-linux-gnu", "/usr/lib64"),
+    "aarch64": ("/usr/lib/aarch64-linux-gnu", "/usr/lib64"),
+}
+"""Built-in directories of the loader in Debian's family of images, and in Red Hat's, SUSE's and Arch's.
+
+The image is not known when the spec is made, and without hooks nobody rebuilds its linker cache, so only a
+built-in directory is sure to be searched (glibc: `ld.so --help`, "system search path")."""
+
+CONTAINER_LIBRARY_DIRECTORIES_32 = ("/usr/lib/i386-linux-gnu", "/usr/lib")
+"""The same for 32-bit libraries on x86-64."""
+
+MOUNT_OPTIONS = ("ro", "nosuid", "nodev", "bind")
+"""A file of the driver: nothing in a container has a reason to change it."""
+
+SOCKET_OPTIONS = ("nosuid", "nodev", "noexec", "bind")
+"""A socket: connecting to it needs write permission, so it is not read-only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedMount:
+    """A mount, and what it is.
+
+    Attributes:
+        host_path, container_path, options: as in the spec.
+        source: the fact that it comes from.
+        why: why it is mounted under this name; one line.
+    """
+
+    host_path: str
+    container_path: str
+    options: tuple[str, ...]
+    source: Library | DriverFile | Socket
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedEnv:
+    """An environment variable.
+
+    Attributes:
+        name, value: as in the spec.
+        why: what it is for; one line.
+    """
+
+    name: str
+    value: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDevice:
+    """A device that can be asked for.
+
+    Attributes:
+        name: as in the spec.
+        gpus: the GPUs that it gives, by index.
+        nodes: their device nodes.
+    """
+
+    name: str
+    gpus: tuple[Gpu, ...]
+    nodes: tuple[DeviceNode, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A spec with reasons.
+
+    Attributes:
+        kind: "vendor/class".
+        devices: in the order of the spec.
+        nodes: device nodes that every container gets.
+        mounts: sorted by container path.
+        env: sorted by name.
+        left_out: what the inventory left out and what the options did, sorted by path.
+    """
+
+    kind: str
+    devices: tuple[PlannedDevice, ...]
+    nodes: tuple[DeviceNode, ...]
+    mounts: tuple[PlannedMount, ...]
+    env: tuple[PlannedEnv, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def build_plan(inventory: Inventory, options: BuildOptions) -> Plan:
+    """Return what the spec of a host holds.
+
+    Args:
+        inventory: the facts.
+        options: the choices.
+
+    Raises:
+        IncompleteError: no device would have a name.
+    """
+    left_out = {entry.host_path: entry.reason for entry in inventory.left_out}
+    directories = options.library_directories or CONTAINER_LIBRARY_DIRECTORIES[inventory.driver.machine]
+    mounts: dict[str, PlannedMount] = {}
+    for mount in _all_mounts(inventory, options, directories, left_out):
+        rival = mounts.setdefault(mount.container_path, mount)
+        if rival.host_path != mount.host_path:
+            left_out.setdefault(mount.host_path, f"{rival.host_path} is already mounted at {mount.container_path}")
+    return Plan(
+        kind=f"{options.vendor}/{options.device_class}",
+        devices=tuple(_devices(inventory, options)),
+        nodes=inventory.control_nodes,
+        mounts=tuple(mount for _, mount in sorted(mounts.items())),
+        env=_env(directories),
+        left_out=tuple(LeftOut(host_path=path, reason=why) for path, why in sorted(left_out.items())),
+    )
+
+
+def _all_mounts(
+    inventory: Inventory, options: BuildOptions, directories: tuple[str, ...], left_out: dict[str, str]
+) -> Iterator[PlannedMount]:
+    for library in inventory.libraries:
+        if library.elf.bits == 64:
+            yield from _library_mounts(library, directories)
+        elif options.compat32:
+            yield from _library_mounts(library, CONTAINER_LIBRARY_DIRECTORIES_32)
+        else:
+            left_out.setdefault(library.host_path, "32-bit; injected with --compat32")
+    for file in inventory.files:
+        paths = (*file.container_paths, *(f"{d}/{p}" for d in directories for p in file.library_relative))
+        for path in paths:
+            yield PlannedMount(
+                host_path=file.host_path,
+                container_path=path,
+                options=MOUNT_OPTIONS,
+                source=file,
+                why=file.why,
+            )
+    for socket in inventory.sockets:
+        if options.ipc:
+            yield PlannedMount(
+                host_path=socket.host_path,
+                container_path=socket.container_path,
+                options=SOCKET_OPTIONS,
+                source=socket,
+                why=socket.why,
+            )
+        else:
+            left_out.setdefault(
+                socket.host_path,
+                f"{socket.why}: it stops every container's start when it is gone; injected with --ipc",
+            )
+
+
+def _library_mounts(library: Library, directories: tuple[str, ...]) -> Iterator[PlannedMount]:
+    for directory in directories:
+        for name in library.names:
+            yield PlannedMount(
+                host_path=library.host_path,
+                container_path="/".join(filter(None, (directory, name.subdir, name.name))),
+                options=MOUNT_OPTIONS,
+                source=library,
+                why=f"{library.why}; by {name.why}",
+            )
+    for path in library.absolute_paths:
+        yield PlannedMount(
+            host_path=library.host_path,
+            container_path=path,
+            options=MOUNT_OPTIONS,
+            source=library,
+            why=f"{library.why}; a configuration file names this path",
+        )
+
+
+def _devices(inventory: Inventory, options: BuildOptions) -> Iterator[PlannedDevice]:
+    named = False
+    for gpu in inventory.gpus:
+        for name in _names(gpu, options):
+            named = True
+            yield PlannedDevice(name=name, gpus=(gpu,), nodes=gpu.nodes)
+    if options.with_all:
+        yield PlannedDevice(name="all", gpus=inventory.gpus, nodes=_union(gpu.nodes for gpu in inventory.gpus))
+    elif not named:
+        raise IncompleteError("no GPU has a known UUID, so none would have a name; add --device-name-strategy index")
+
+
+def _names(gpu: Gpu, options: BuildOptions) -> Iterator[str]:
+    for strategy in dict.fromkeys(options.strategies):
+        if strategy == "index":
+            yield str(gpu.index)
+        elif strategy == "type-index":
+            yield f"gpu{gpu.index}"
+        elif gpu.uuid is not None:
+            yield gpu.uuid
+
+
+def _union(groups: Iterable[tuple[DeviceNode, ...]]) -> tuple[DeviceNode, ...]:
+    return tuple({node.path: node for nodes in groups for node in nodes}.values())
+
+
+def _env(directories: tuple[str, ...]) -> tuple[PlannedEnv, ...]:
+    return (
+        PlannedEnv(
+            name="NVIDIA_VISIBLE_DEVICES",
+            value="void",
+            why="keeps the vendor's legacy hook from injecting a second time",
+        ),
+        PlannedEnv(
+            name="TRITON_LIBCUDA_PATH",
+            value=directories[0],
+            why="Triton asks ldconfig -p for libcuda, which knows nothing of mounts, unless this is set",
+        ),
+    )

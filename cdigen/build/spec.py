@@ -1,0 +1,41 @@
+"""From a plan to the spec that engines read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.cdi.model import ContainerEdits, Device, DeviceNode, Mount, Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cdigen import inventory
+    from cdigen.build.plan import Plan
+
+
+def build_spec(plan: Plan) -> Spec:
+    """Return the spec of `plan`, without its reasons.
+
+    Device numbers are not written: some majors are dynamic and differ after a boot, and the engine fills them
+    in when a container starts. `hostPath` is written only where it differs from `path`.
+    """
+    return Spec(
+        kind=plan.kind,
+        devices=tuple(
+            Device(name=device.name, edits=ContainerEdits(device_nodes=_nodes(device.nodes))) for device in plan.devices
+        ),
+        edits=ContainerEdits(
+            env=tuple(f"{variable.name}={variable.value}" for variable in plan.env),
+            device_nodes=_nodes(plan.nodes),
+            mounts=tuple(
+                Mount(host_path=mount.host_path, container_path=mount.container_path, options=mount.options)
+                for mount in plan.mounts
+            ),
+        ),
+    )
+
+
+def _nodes(nodes: Iterable[inventory.DeviceNode]) -> tuple[DeviceNode, ...]:
+    return tuple(
+        DeviceNode(path=node.path, host_path=None if node.host_path == node.path else node.host_path) for node in nodes
+    )

@@ -1,0 +1,241 @@
+"""cdigen explain: why each entry is there, and what was left out and why."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from cdigen.build.needs import Needs, find_needs, highest_glibc, injected_names
+from cdigen.build.plan import build_plan
+from cdigen.commands.target import scan
+from cdigen.inventory import Library
+from cdigen.report import emit, emit_json, findings_to_json, left_out_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cdigen.build.options import BuildOptions
+    from cdigen.build.plan import Plan, PlannedMount
+    from cdigen.commands.target import Target
+    from cdigen.inventory import DeviceNode, Driver, Finding, Inventory, LeftOut
+
+Json = dict[str, object]
+
+
+def run_explain(target: Target, options: BuildOptions, *, patterns: tuple[str, ...], as_json: bool) -> int:
+    """Report every entry of the spec with its reason, and everything that was left out.
+
+    Args:
+        target: the host.
+        options: the choices.
+        patterns: show only what has a path or a name that contains one of these or matches it as an fnmatch
+            pattern; () for all.
+        as_json: report as JSON.
+
+    Returns:
+        0.
+    """
+    inventory = scan(target)
+    plan = build_plan(inventory, options)
+    files = [file for file in _files(plan, inventory) if _is_wanted(patterns, *_texts(file))]
+    nodes = [node for node in _nodes(plan) if _is_wanted(patterns, *_texts(node))]
+    env = [
+        {"name": variable.name, "value": variable.value, "why": variable.why}
+        for variable in plan.env
+        if _is_wanted(patterns, variable.name)
+    ]
+    left_out = [entry for entry in plan.left_out if _is_wanted(patterns, entry.host_path)]
+    floor = highest_glibc(_all_needs(plan, inventory))
+    if as_json:
+        emit_json(
+            "explain",
+            {
+                "driver": _driver(inventory.driver),
+                "kind": plan.kind,
+                "imageNeedsGlibc": _version(floor),
+                "files": files,
+                "nodes": nodes,
+                "env": env,
+                "leftOut": left_out_to_json(left_out),
+                "findings": findings_to_json(inventory.findings),
+            },
+        )
+        return 0
+    emit(_driver_text(inventory.driver, floor))
+    emit("".join(_file_text(file) for file in files))
+    emit("".join(_node_text(node) for node in nodes))
+    emit("".join(f"\nenv {v['name']}={v['value']}\n  why          {v['why']}\n" for v in env))
+    emit(_left_out_text(left_out))
+    emit(_findings_text(inventory.findings))
+    return 0
+
+
+def _texts(item: Json) -> list[str]:
+    values: list[str] = []
+    for value in item.values():
+        if isinstance(value, str):
+            values.append(value)
+        elif isinstance(value, list):
+            values.extend(str(v["containerPath"]) if isinstance(v, dict) else str(v) for v in value)
+    return values
+
+
+def _is_wanted(patterns: tuple[str, ...], *texts: str) -> bool:
+    return not patterns or any(p in text or fnmatchcase(text, p) for p in patterns for text in texts)
+
+
+def _files(plan: Plan, inventory: Inventory) -> list[Json]:
+    """Return a value for each file that is mounted, with all the places at which it is."""
+    by_file: dict[tuple[str, str], list[PlannedMount]] = {}
+    for mount in plan.mounts:
+        by_file.setdefault((_kind(mount), mount.host_path), []).append(mount)
+    return [_file(kind, mounts, inventory) for (kind, _), mounts in sorted(by_file.items(), key=_order)]
+
+
+def _order(item: tuple[tuple[str, str], object]) -> tuple[int, str, str]:
+    (kind, host_path), _ = item
+    return (0 if kind == "library" else 1, kind, host_path)
+
+
+def _kind(mount: PlannedMount) -> str:
+    return getattr(mount.source, "kind", "library" if isinstance(mount.source, Library) else "socket")
+
+
+def _file(kind: str, mounts: list[PlannedMount], inventory: Inventory) -> Json:
+    source = mounts[0].source
+    value: Json = {
+        "hostPath": mounts[0].host_path,
+        "kind": kind,
+        "group": getattr(source, "group", None),
+        "why": source.why,
+        "mounts": [{"containerPath": mount.container_path, "why": mount.why} for mount in mounts],
+    }
+    elf = getattr(source, "elf", None)
+    if elf is not None:
+        needs = find_needs(elf, injected_names(inventory, elf.bits))
+        value |= {
+            "bits": elf.bits,
+            "machine": elf.machine,
+            "soname": elf.soname,
+            "needsKnown": needs.known,
+            "needsInjected": list(needs.injected),
+            "needsFromImage": list(needs.from_image),
+            "needsGlibc": _version(needs.glibc),
+        }
+    asks_for = getattr(source, "asks_for", ())
+    if asks_for:
+        value["asksFor"] = list(asks_for)
+    return value
+
+
+def _all_needs(plan: Plan, inventory: Inventory) -> Iterable[Needs]:
+    for mount in plan.mounts:
+        elf = getattr(mount.source, "elf", None)
+        if elf is not None:
+            yield find_needs(elf, injected_names(inventory, elf.bits))
+
+
+def _nodes(plan: Plan) -> list[Json]:
+    """Return a value for each device node, with the devices that have it."""
+    nodes: dict[str, tuple[DeviceNode, list[str]]] = {node.path: (node, ["every device"]) for node in plan.nodes}
+    for device in plan.devices:
+        for node in device.nodes:
+            nodes.setdefault(node.path, (node, []))[1].append(device.name)
+    return [
+        {
+            "path": node.path,
+            "hostPath": node.host_path,
+            "why": node.why,
+            "mode": f"{node.mode:04o}",
+            "numbersNow": f"{node.major}:{node.minor}",
+            "devices": devices,
+        }
+        for node, devices in nodes.values()
+    ]
+
+
+def _version(version: tuple[int, ...] | None) -> str | None:
+    return None if version is None else ".".join(map(str, version))
+
+
+def _driver(driver: Driver) -> Json:
+    return {
+        "version": driver.version,
+        "machine": driver.machine,
+        "kernelVersionSource": driver.kernel_version_source,
+        "libcuda": driver.libcuda,
+    }
+
+
+def _driver_text(driver: Driver, floor: tuple[int, ...] | None) -> str:
+    kernel = driver.kernel_version_source or "unknown"
+    glibc = f"glibc {_version(floor)} or newer, for all of it" if floor else "not known"
+    return (
+        f"driver {driver.version} for {driver.machine}\n"
+        f"  libcuda      {driver.libcuda}\n"
+        f"  kernel       {driver.version if driver.kernel_version_source else 'version unknown'}, from {kernel}\n"
+        f"  image needs  {glibc}\n"
+    )
+
+
+def _file_text(file: Json) -> str:
+    title = str(file["hostPath"]).rpartition("/")[2]
+    group = f", {file['group']}" if file["group"] else ""
+    lines = [
+        f"\n{title} ({file['kind']}{group})",
+        f"  host file    {file['hostPath']}",
+        f"  why          {file['why']}",
+    ]
+    if "soname" in file:
+        lines.append(f"  ELF          {file['bits']}-bit {file['machine']}, SONAME {file['soname'] or 'none'}")
+        lines.extend(_needs_text(file))
+    for wanted in _strings(file.get("asksFor")):
+        lines.append(f"  names        {wanted}")  # noqa: PERF401 - a line a thing reads better
+    for mount in _dicts(file["mounts"]):
+        lines.append(f"  mounted at   {mount['containerPath']}")
+        if mount["why"] != file["why"]:
+            lines[-1] += f" ({mount['why'].removeprefix(str(file['why']) + '; ')})"
+    return "\n".join(lines) + "\n"
+
+
+def _needs_text(file: Json) -> list[str]:
+    if not file["needsKnown"]:
+        return ["  needs        not known: the snapshot does not have it"]
+    lines = []
+    for label, key in (("injected", "needsInjected"), ("from image", "needsFromImage")):
+        names = _strings(file[key])
+        if names:
+            lines.append(f"  {label:<12} {' '.join(names)}")
+    if file["needsGlibc"]:
+        lines.append(f"  glibc        {file['needsGlibc']} or newer")
+    return lines
+
+
+def _strings(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def _dicts(value: object) -> list[dict[str, str]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _node_text(node: Json) -> str:
+    host = "" if node["hostPath"] == node["path"] else f"  host node    {node['hostPath']}\n"
+    return (
+        f"\n{node['path']} (device node)\n{host}"
+        f"  why          {node['why']}\n"
+        f"  now          {node['numbersNow']}, mode {node['mode']}; the numbers are not written\n"
+        f"  in           {' '.join(_strings(node['devices']))}\n"
+    )
+
+
+def _left_out_text(left_out: list[LeftOut]) -> str:
+    if not left_out:
+        return ""
+    return "\nleft out\n" + "".join(f"  {entry.host_path}\n    {entry.reason}\n" for entry in left_out)
+
+
+def _findings_text(findings: tuple[Finding, ...]) -> str:
+    if not findings:
+        return ""
+    return "\nfindings\n" + "".join(f"  {finding.level}: {finding.message}\n" for finding in findings)

@@ -1,0 +1,121 @@
+"""Which host a command looks at."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cdigen.discover.scan import find_inventory
+from cdigen.discover.views import open_views
+from cdigen.errors import FileError, UsageError, one_line
+
+if TYPE_CHECKING:
+    from cdigen.host import Host
+    from cdigen.inventory import Inventory
+
+MAX_INPUT_BYTES = 16 << 20
+"""The largest document that is read: the specs of thousands of devices have some megabytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The five root options, or a snapshot in place of a live host.
+
+    Attributes:
+        host_root, procfs, sysfs: where this process sees the host's `/`, `/proc` and `/sys`; the last two None for
+            below `host_root`.
+        driver_root, dev_root: directories on the host; see `cdigen.discover.views.open_views`.
+        snapshot: a file to read in place of a host; then none of the others is given.
+    """
+
+    host_root: str | None = None
+    driver_root: str | None = None
+    dev_root: str | None = None
+    procfs: str | None = None
+    sysfs: str | None = None
+    snapshot: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the options go together.
+
+        Raises:
+            UsageError: they do not.
+        """
+        roots = {
+            "--host-root": self.host_root,
+            "--driver-root": self.driver_root,
+            "--dev-root": self.dev_root,
+            "--procfs": self.procfs,
+            "--sysfs": self.sysfs,
+        }
+        if self.snapshot is not None and (given := [option for option, value in roots.items() if value is not None]):
+            raise UsageError(
+                f"--snapshot has its own roots and cannot be used together with {', '.join(given)}; leave them out"
+            )
+        for option in ("--driver-root", "--dev-root"):
+            value = roots[option]
+            if value is not None and (not value.startswith("/") or ".." in value.split("/") or not value.isprintable()):
+                raise UsageError(
+                    f"{option} {one_line(value)}: not an absolute path on the host without '..'; use one such"
+                    f" as /run/nvidia/driver"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTarget:
+    """A host that is ready to be scanned."""
+
+    host: Host
+    driver_root: str
+    dev_root: str | None
+
+
+def open_target(target: Target) -> OpenTarget:
+    """Return the host of `target`.
+
+    Raises:
+        FileError: a root or the snapshot cannot be opened.
+        DocumentError: the snapshot is not one.
+    """
+    if target.snapshot is not None:
+        from cdigen.host.snapshot import load_snapshot
+
+        snapshot = load_snapshot(read_input(target.snapshot), target.snapshot)
+        return OpenTarget(host=snapshot.host, driver_root=snapshot.driver_root, dev_root=snapshot.dev_root)
+    from cdigen.host.live import LiveHost
+
+    return OpenTarget(
+        host=LiveHost(target.host_root or "/", procfs=target.procfs, sysfs=target.sysfs),
+        driver_root=_normal(target.driver_root) or "/",
+        dev_root=_normal(target.dev_root),
+    )
+
+
+def _normal(path: str | None) -> str | None:
+    return path and "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def scan(target: Target) -> Inventory:
+    """Return the facts of the host of `target`; errors as of `open_target` and `find_inventory`."""
+    opened = open_target(target)
+    return find_inventory(open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root))
+
+
+def read_input(path: str) -> bytes:
+    """Return the content of a document that the user names; "-" is standard input.
+
+    Raises:
+        FileError: it cannot be read, or is larger than `MAX_INPUT_BYTES`.
+    """
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            data = file.read(MAX_INPUT_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise FileError(f"cannot read {one_line(path)}: {reason}; name a file that you may read") from error
+    if len(data) > MAX_INPUT_BYTES:
+        raise FileError(
+            f"cannot read {one_line(path)}: larger than {MAX_INPUT_BYTES >> 20} MiB, which no spec and no snapshot is"
+        )
+    return data

@@ -1,0 +1,66 @@
+"""cdigen validate: anyone's spec against the schema and the rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from cdigen.cdi.validate import find_violations
+from cdigen.commands.target import read_input
+from cdigen.errors import FileError, ParseError, one_line
+from cdigen.parse.document import parse_document
+from cdigen.report import emit, emit_json, say
+from cdigen.schema import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def run_validate(files: Sequence[str], *, hook_free: bool, as_json: bool) -> int:
+    """Report every violation in `files`, each with its place.
+
+    Args:
+        files: paths; "-" is standard input.
+        hook_free: hooks are violations too.
+        as_json: report as JSON.
+
+    Returns:
+        0 if all are valid, 7 if one could not be read, else 1.
+    """
+    code = 0
+    reports: list[dict[str, object]] = []
+    for file in files:
+        try:
+            data = read_input(file)
+        except FileError as error:
+            say("error", str(error))
+            code = FileError.exit_code
+            reports.append({"file": file, "valid": False, "error": str(error), "violations": []})
+            continue
+        document: object = None
+        try:
+            document = parse_document(data)
+            violations = find_violations(document, hook_free=hook_free)
+        except ParseError as error:
+            violations = (Violation(place="$", message=str(error)),)
+        code = code or (1 if violations else 0)
+        reports.append(
+            {
+                "file": file,
+                "valid": not violations,
+                "violations": [{"place": v.place, "message": v.message} for v in violations],
+            }
+        )
+        if not as_json:
+            _emit_text(file, document, violations)
+    if as_json:
+        emit_json("validate", {"files": reports})
+    return code
+
+
+def _emit_text(file: str, document: object, violations: Sequence[Violation]) -> None:
+    name = one_line(file)
+    if violations:
+        emit("".join(f"{name}::{v.place}: {one_line(v.message)}\n" for v in violations))
+        return
+    spec = cast("dict[str, list[object]]", document)
+    emit(f"{name}: valid, cdiVersion {spec['cdiVersion']}, {spec['kind']}, {len(spec['devices'])} devices\n")

@@ -1,0 +1,77 @@
+"""Findings and reports as text or JSON.
+
+The JSON of every command obeys `schemas/report.schema.json`. Data goes to standard output, all else to
+standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cdigen.errors import FileError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cdigen.inventory import Finding, LeftOut
+
+
+def emit(text: str) -> None:
+    """Write `text`, whole lines, to standard output.
+
+    Raises:
+        FileError: it cannot be written, e.g. because the disk is full. A reader that has gone away is no error
+            of ours and stays a BrokenPipeError.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise FileError(f"cannot write to standard output: {error.strerror}; make room, or write elsewhere") from error
+
+
+def emit_json(command: str, fields: dict[str, object]) -> None:
+    """Write the report of `command` as one JSON document; see `emit`."""
+    emit(json.dumps({"report": command, **fields}, indent=2) + "\n")
+
+
+def say(level: str, message: str) -> None:
+    """Write one line for the user to standard error.
+
+    Args:
+        level: "error", "warning", "note" or "" for plain information.
+        message: one line.
+    """
+    prefix = f"cdigen: {level}: " if level else "cdigen: "
+    with suppress(OSError):  # a full or broken standard error is no reason to stop
+        sys.stderr.write(prefix + one_line(message) + "\n")
+
+
+def say_findings(findings: Iterable[Finding]) -> None:
+    """Write every finding to standard error."""
+    for finding in findings:
+        say(finding.level, finding.message)
+
+
+def findings_to_json(findings: Iterable[Finding]) -> list[dict[str, str]]:
+    """Return findings as JSON values."""
+    return [{"level": f.level, "code": f.code, "subject": f.subject, "message": f.message} for f in findings]
+
+
+def left_out_to_json(left_out: Iterable[LeftOut]) -> list[dict[str, str]]:
+    """Return left-out files as JSON values."""
+    return [{"hostPath": entry.host_path, "reason": entry.reason} for entry in left_out]
+
+
+def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table with columns as wide as their widest cell; whole lines, no trailing blanks."""
+    lines = [tuple(header), *(tuple(map(one_line, row)) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
+    )
