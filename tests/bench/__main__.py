@@ -1,0 +1,228 @@
+"""Measures cdigen on the real driver and reports; nothing passes or fails here.
+
+    python -m tests.bench [--runs N]
+
+Every time is the median wall time of a whole process, told as a ratio to `python -c pass` of the same
+interpreter. The programs that are compared take turns, so that a change of the machine's speed meets all of
+them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.real.cache import cache_dir
+from tests.real.hardware import Gpu, add_hardware
+from tests.real.make_driver import HostTree, make_host
+
+EXPECTED = {"first generate": 20.0, "generate, unchanged": 12.0, "--help": 5.0}
+"""Ratios to the bare interpreter that are meant not to be passed."""
+
+EXPECTED_MEGABYTES = 45
+
+FIXTURE = Path(__file__).parents[1] / "fixtures/elf/x86_64/libplain.so.1"
+FIXTURE_SONAME = b"libplain.so.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A program to be timed: its name, its command, and what is done before each run of it."""
+
+    name: str
+    command: list[str]
+    before: Callable[[], object] = lambda: None
+
+
+def environment() -> dict[str, str]:
+    """Return the environment without what changes an interpreter's start, such as PYTHONDONTWRITEBYTECODE."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CDIGEN", "COVERAGE"))}
+
+
+# A process begins with the peak memory of the one that it was forked from, so a small one in between starts it.
+PEAK_OF_CHILD = """
+import os, sys
+child = os.fork()
+if child == 0:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.execv(sys.argv[1], sys.argv[1:])
+print(os.wait4(child, 0)[2].ru_maxrss)
+"""
+
+
+def seconds_of(command: list[str]) -> float:
+    """Run `command` and return its wall time in seconds."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(), text=True
+    )
+    elapsed = time.perf_counter() - start
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: exit {done.returncode}: {done.stderr}")
+    return elapsed
+
+
+def peak_of(command: list[str]) -> int:
+    """Run `command` and return its peak memory in kilobytes."""
+    launcher = [sys.executable, "-I", "-S", "-c", PEAK_OF_CHILD, *command]
+    done = subprocess.run(
+        launcher, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(), text=True
+    )
+    return int(done.stdout)
+
+
+def medians(candidates: list[Candidate], runs: int) -> dict[str, tuple[float, int]]:
+    """Return for each candidate the median time in seconds over `runs`, and its peak memory in kilobytes."""
+    times: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
+    peaks: dict[str, int] = {}
+    for candidate in candidates:  # fills the caches too
+        candidate.before()
+        peaks[candidate.name] = peak_of(candidate.command)
+    for _ in range(runs):
+        for candidate in candidates:
+            candidate.before()
+            times[candidate.name].append(seconds_of(candidate.command))
+    return {name: (statistics.median(values), peaks[name]) for name, values in times.items()}
+
+
+def cdigen(*arguments: str) -> list[str]:
+    """Return the command that runs the installed program."""
+    return [str(Path(sys.executable).parent / "cdigen"), *arguments]
+
+
+def report_main(tree: HostTree, runs: int, scratch: Path) -> None:
+    """Print the figures for the real driver with eight GPUs."""
+    output = scratch / "nvidia.yaml"
+    generate = cdigen("generate", "--host-root", str(tree.root), "--output", str(output))
+    bare = "python -c pass"
+    results = medians(
+        [
+            Candidate(name=bare, command=[sys.executable, "-c", "pass"]),
+            Candidate(name="first generate", command=generate, before=lambda: output.unlink(missing_ok=True)),
+            Candidate(name="generate, unchanged", command=generate),
+            Candidate(name="--help", command=cdigen("--help")),
+            Candidate(
+                name="all four libraries imported",
+                command=[sys.executable, "-c", "import click, yaml, jsonschema, elftools.elf.elffile"],
+            ),
+        ],
+        runs,
+    )
+    base, _ = results[bare]
+    print(f"driver {tree.version}, 8 GPUs, median of {runs}:\n")
+    print(f"| {'whole process':<28} | {'ms':>6} | {'ratio':>6} | {'expected':>8} | {'peak MB':>7} |")
+    print(f"| {'-' * 28} | {'-' * 6} | {'-' * 6} | {'-' * 8} | {'-' * 7} |")
+    for name, (seconds, kilobytes) in results.items():
+        expected = f"<= {EXPECTED[name]:.0f}" if name in EXPECTED else ""
+        print(
+            f"| {name:<28} | {seconds * 1000:6.1f} | {seconds / base:6.1f} | {expected:>8} | {kilobytes / 1024:7.1f} |"
+        )
+    print(f"\nexpected peak memory: at most {EXPECTED_MEGABYTES} MB\n")
+
+
+def report_imports(tree: HostTree, scratch: Path) -> None:
+    """Print where the time of a first generate goes: by package imported, and the work itself."""
+    output = scratch / "imports.yaml"
+    program, *arguments = cdigen("generate", "--host-root", str(tree.root), "--output", str(output))
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", program, *arguments],
+        capture_output=True,
+        check=True,
+        text=True,
+        env=environment(),
+    )
+    own: dict[str, int] = {}
+    total = 0
+    for microseconds, module in re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", done.stderr, re.MULTILINE):
+        top = module.partition(".")[0]
+        known = top in ("cdigen", "click", "yaml", "_yaml", "jsonschema", "referencing", "rpds", "attr", "elftools")
+        own[top if known else "standard library"] = own.get(top if known else "standard library", 0) + int(microseconds)
+        total += int(microseconds)
+    print("time to import in one first generate (-X importtime, itself slower), by package, ms:\n")
+    for name, microseconds_of in sorted(own.items(), key=lambda item: -item[1]):
+        print(f"  {name:<18} {microseconds_of / 1000:6.1f}")
+    print(f"  {'all':<18} {total / 1000:6.1f}\n")
+
+
+def make_scaled_tree(parent: Path, tree: HostTree, *, gpus: int, libraries: int) -> Path:
+    """Make a host with so many GPUs and libraries beside the real libcuda; returns its root."""
+    root = parent / f"{gpus}-gpus-{libraries}-libraries"
+    directory = root / "usr/lib64"
+    directory.mkdir(parents=True)
+    source = next(tree.root.glob(f"usr/lib/**/libcuda.so.{tree.version}"))
+    shutil.copy(source, directory)
+    data = FIXTURE.read_bytes()
+    for number in range(libraries - 1):
+        soname = b"libp%04d.so.1" % number
+        (directory / f"libnvidia-p{number:04d}.so.{tree.version}").write_bytes(data.replace(FIXTURE_SONAME, soname))
+    add_hardware(
+        root,
+        tree.version,
+        tuple(
+            Gpu(
+                bdf=f"0000:{number:02x}:00.0",
+                minor=number,
+                drm=number,
+                uuid=f"GPU-00000000-0000-4000-8000-0000000000{number:02x}",
+            )
+            for number in range(gpus)
+        ),
+    )
+    return root
+
+
+def report_scale(tree: HostTree, runs: int, scratch: Path) -> None:
+    """Print how a first generate grows with GPUs and with libraries."""
+    shapes = [(1, 50), (8, 50), (64, 50), (1, 500), (8, 500)]
+    bare = "bare"
+    candidates = [Candidate(name=bare, command=[sys.executable, "-c", "pass"])]
+    outputs: dict[tuple[int, int], Path] = {}
+    for gpus, libraries in shapes:
+        root = make_scaled_tree(scratch, tree, gpus=gpus, libraries=libraries)
+        output = outputs[gpus, libraries] = scratch / f"{gpus}-{libraries}.yaml"
+        candidates.append(
+            Candidate(
+                name=f"{gpus} {libraries}",
+                command=cdigen("generate", "--host-root", str(root), "--output", str(output)),
+                before=lambda output=output: output.unlink(missing_ok=True),  # type: ignore[misc]  # bound now
+            )
+        )
+    results = medians(candidates, runs)
+    base, _ = results[bare]
+    print(f"growth of a first generate, median of {runs}:\n")
+    print("| GPUs | libraries |     ms |  ratio | peak MB | spec kB |")
+    print("| ---- | --------- | ------ | ------ | ------- | ------- |")
+    for gpus, libraries in shapes:
+        seconds, kilobytes = results[f"{gpus} {libraries}"]
+        size = outputs[gpus, libraries].stat().st_size / 1000
+        print(
+            f"| {gpus:4} | {libraries:9} | {seconds * 1000:6.1f} | {seconds / base:6.1f} | {kilobytes / 1024:7.1f} |"
+            f" {size:7.1f} |"
+        )
+
+
+def main() -> None:
+    """Run all measurements and print them as Markdown."""
+    parser = argparse.ArgumentParser(description="Measure cdigen on the real driver.")
+    parser.add_argument("--runs", type=int, default=15, help="runs per program; the median counts (default: 15)")
+    runs = max(10, parser.parse_args().runs)
+    tree = make_host("debian", cache_dir())
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        report_main(tree, runs, scratch)
+        report_imports(tree, scratch)
+        report_scale(tree, runs, scratch)
+
+
+if __name__ == "__main__":
+    main()
