@@ -3,7 +3,7 @@
 Only what a version suffix cannot tell is listed. Every shared object `*.so.<driver version>` is taken whether
 it has a row or not, so that a new driver's libraries are injected before anybody has heard of them.
 
-Sources, by the letter at the end of a row's reason:
+Sources, by the letters of a row's `source`:
 C NVIDIA/libnvidia-container src/nvc_info.c (capability arrays); T NVIDIA/nvidia-container-toolkit
 internal/discover/graphics.go and pkg/nvcdi; N the history of negativo17's nvidia-driver.spec; U Ubuntu's
 packaging, canonical/nvidia-graphics-drivers; D Debian's packages of source nvidia-graphics-drivers 535;
@@ -80,7 +80,8 @@ class LibraryRow:
     Attributes:
         stem: the file name up to ".so"; one `*` in it stands for anything.
         group: capability group.
-        reason: why the row is here, and its source.
+        reason: why the row is here.
+        source: letters of the module's list of sources.
         own_version: the file name does not end in the driver's version, so it is taken by this row.
         subdir: directory below the library directory in which it belongs, whatever the host's layout.
         aliases: further names, relative to the library directory, under which it is asked for.
@@ -90,6 +91,7 @@ class LibraryRow:
     stem: str
     group: str
     reason: str
+    source: str = ""
     own_version: bool = False
     subdir: str = ""
     aliases: tuple[str, ...] = ()
@@ -111,84 +113,91 @@ LIBRARIES = (
     LibraryRow(
         "libcuda",
         "compute",
-        "the CUDA driver; programs read its version off the file name, libnvidia-rtcore opens libcuda.so (C, D)",
+        "the CUDA driver; programs read its version off the file name, libnvidia-rtcore opens libcuda.so",
+        source="C, D",
         aliases=("libcuda.so",),
         keep_file_name=True,
     ),
-    LibraryRow("libcudadebugger", "compute", "debugger of CUDA programs (C)"),
-    LibraryRow("libnvidia-opencl", "compute", "OpenCL driver (C)"),
-    LibraryRow("libnvidia-ptxjitcompiler", "compute", "compiles PTX for libcuda (C)"),
-    LibraryRow("libnvidia-fatbinaryloader", "compute", "needed by libcuda up to 440 (C)"),
-    LibraryRow("libnvidia-compiler*", "compute", "OpenCL compiler up to 530 (C, N)"),
+    LibraryRow("libcudadebugger", "compute", "debugger of CUDA programs", source="C"),
+    LibraryRow("libnvidia-opencl", "compute", "OpenCL driver", source="C"),
+    LibraryRow("libnvidia-ptxjitcompiler", "compute", "compiles PTX for libcuda", source="C"),
+    LibraryRow("libnvidia-fatbinaryloader", "compute", "needed by libcuda up to 440", source="C"),
+    LibraryRow("libnvidia-compiler*", "compute", "OpenCL compiler up to 530", source="C, N"),
     LibraryRow(
         "libnvidia-allocator",
         "compute",
-        "buffer allocation; also the GBM backend, which libgbm opens by that name (C, T)",
+        "buffer allocation; also the GBM backend, which libgbm opens by that name",
+        source="C, T",
         aliases=("gbm/nvidia-drm_gbm.so",),
     ),
-    LibraryRow("libnvidia-nvvm70", "compute", "NVVM of CUDA 12 from 575 on (T)", own_version=True),
+    LibraryRow("libnvidia-nvvm70", "compute", "NVVM of CUDA 12 from 575 on", source="T", own_version=True),
     LibraryRow(
         "libnvidia-nvvm",
         "compute",
-        "NVVM; libnvidia-opencl opens it by its versioned name; own version in 470 to 510 (C, N, D)",
+        "NVVM; libnvidia-opencl opens it by its versioned name; own version in 470 to 510",
+        source="C, N, D",
         own_version=True,
         keep_file_name=True,
     ),
-    LibraryRow("libnvidia-gpucomp", "compute", "shader compiler shared by compute and graphics (C)"),
-    LibraryRow("libnvidia-pkcs11*", "compute", "encryption for confidential computing (C)"),
-    LibraryRow("libnvidia-tileiras", "compute", "tile compiler from 590 on (C)"),
-    LibraryRow("libnvcuextend", "compute", "CUDA extensions from 610 on, Arm (N)"),
+    LibraryRow("libnvidia-gpucomp", "compute", "shader compiler shared by compute and graphics", source="C"),
+    LibraryRow("libnvidia-pkcs11*", "compute", "encryption for confidential computing", source="C"),
+    LibraryRow("libnvidia-tileiras", "compute", "tile compiler from 590 on", source="C"),
+    LibraryRow("libnvcuextend", "compute", "CUDA extensions from 610 on, Arm", source="N"),
     LibraryRow(
         "libnvidia-ml",
         "utility",
-        "NVML; programs read its version off the file name (C)",
+        "NVML; programs read its version off the file name",
+        source="C",
         keep_file_name=True,
     ),
-    LibraryRow("libnvidia-cfg", "utility", "GPU configuration, for X and nvidia-persistenced (C)"),
-    LibraryRow("libnvidia-nscq", "utility", "NVSwitch queries (C)"),
-    LibraryRow("libnvidia-sandboxutils", "utility", "what a container needs, asked of the driver (N)"),
-    LibraryRow("libnvcuvid", "video", "video decoding (C)"),
-    LibraryRow("libnvidia-encode", "video", "video encoding (C)"),
-    LibraryRow("libnvidia-opticalflow", "video", "optical flow (C, T)", aliases=("libnvidia-opticalflow.so",)),
+    LibraryRow("libnvidia-cfg", "utility", "GPU configuration, for X and nvidia-persistenced", source="C"),
+    LibraryRow("libnvidia-nscq", "utility", "NVSwitch queries", source="C"),
+    LibraryRow("libnvidia-sandboxutils", "utility", "what a container needs, asked of the driver", source="N"),
+    LibraryRow("libnvcuvid", "video", "video decoding", source="C"),
+    LibraryRow("libnvidia-encode", "video", "video encoding", source="C"),
+    LibraryRow("libnvidia-opticalflow", "video", "optical flow", source="C, T", aliases=("libnvidia-opticalflow.so",)),
     LibraryRow(
         "libvdpau_nvidia",
         "video",
-        "VDPAU driver, which libvdpau opens in vdpau/ by that name (C)",
+        "VDPAU driver, which libvdpau opens in vdpau/ by that name",
+        source="C",
         subdir="vdpau",
         aliases=("vdpau/libvdpau_nvidia.so.1",),
     ),
     LibraryRow(
         "libGLX_nvidia",
         "graphics",
-        "GLX and Vulkan driver; indirect rendering asks for the second name (C, T)",
+        "GLX and Vulkan driver; indirect rendering asks for the second name",
+        source="C, T",
         aliases=("libGLX_indirect.so.0",),
     ),
-    LibraryRow("libEGL_nvidia", "graphics", "EGL driver (C)"),
-    LibraryRow("libGLESv*_nvidia", "graphics", "OpenGL ES driver (C)"),
-    LibraryRow("libnvidia-eglcore", "graphics", "core of the EGL driver (C)"),
-    LibraryRow("libnvidia-glcore", "graphics", "core of the GLX driver (C)"),
-    LibraryRow("libnvidia-glsi", "graphics", "system interface of the OpenGL drivers (C)"),
-    LibraryRow("libnvidia-tls", "graphics", "thread-local storage of the OpenGL drivers (C)"),
-    LibraryRow("libnvidia-glvkspirv", "graphics", "SPIR-V compiler (C)"),
-    LibraryRow("libnvidia-rtcore", "graphics", "ray tracing (C)"),
-    LibraryRow("libnvoptix", "graphics", "OptiX ray tracing (C)"),
-    LibraryRow("libnvidia-cbl", "graphics", "Vulkan ray tracing up to 470 (C)"),
-    LibraryRow("libnvidia-ifr", "graphics", "frame readback up to 470 (C)"),
-    LibraryRow("libnvidia-fbc", "graphics", "frame buffer capture (C)"),
+    LibraryRow("libEGL_nvidia", "graphics", "EGL driver", source="C"),
+    LibraryRow("libGLESv*_nvidia", "graphics", "OpenGL ES driver", source="C"),
+    LibraryRow("libnvidia-eglcore", "graphics", "core of the EGL driver", source="C"),
+    LibraryRow("libnvidia-glcore", "graphics", "core of the GLX driver", source="C"),
+    LibraryRow("libnvidia-glsi", "graphics", "system interface of the OpenGL drivers", source="C"),
+    LibraryRow("libnvidia-tls", "graphics", "thread-local storage of the OpenGL drivers", source="C"),
+    LibraryRow("libnvidia-glvkspirv", "graphics", "SPIR-V compiler", source="C"),
+    LibraryRow("libnvidia-rtcore", "graphics", "ray tracing", source="C"),
+    LibraryRow("libnvoptix", "graphics", "OptiX ray tracing", source="C"),
+    LibraryRow("libnvidia-cbl", "graphics", "Vulkan ray tracing up to 470", source="C"),
+    LibraryRow("libnvidia-ifr", "graphics", "frame readback up to 470", source="C"),
+    LibraryRow("libnvidia-fbc", "graphics", "frame buffer capture", source="C"),
     LibraryRow(
         "libnvidia-vulkan-producer",
         "graphics",
-        "Vulkan on EGL streams, 470 to 535; has no SONAME (T)",
+        "Vulkan on EGL streams, 470 to 535; has no SONAME",
+        source="T",
         aliases=("libnvidia-vulkan-producer.so",),
     ),
-    LibraryRow("libnvidia-present", "graphics", "presentation from 575 on (N)"),
-    LibraryRow("libnvidia-vksc-core", "graphics", "Vulkan SC from 560 on (N)"),
-    LibraryRow("libnvidia-api", "graphics", "NVAPI for Wine and Proton (T)", own_version=True),
-    LibraryRow("libnvidia-egl-gbm", "graphics", "EGL on GBM (T)", own_version=True),
-    LibraryRow("libnvidia-egl-wayland*", "graphics", "EGL on Wayland (T)", own_version=True),
-    LibraryRow("libnvidia-egl-xcb", "graphics", "EGL on X11 (T)", own_version=True),
-    LibraryRow("libnvidia-egl-xlib", "graphics", "EGL on X11 (T)", own_version=True),
-    LibraryRow("libnvidia-ngx", "ngx", "deep-learning image processing (C)"),
+    LibraryRow("libnvidia-present", "graphics", "presentation from 575 on", source="N"),
+    LibraryRow("libnvidia-vksc-core", "graphics", "Vulkan SC from 560 on", source="N"),
+    LibraryRow("libnvidia-api", "graphics", "NVAPI for Wine and Proton", source="T", own_version=True),
+    LibraryRow("libnvidia-egl-gbm", "graphics", "EGL on GBM", source="T", own_version=True),
+    LibraryRow("libnvidia-egl-wayland*", "graphics", "EGL on Wayland", source="T", own_version=True),
+    LibraryRow("libnvidia-egl-xcb", "graphics", "EGL on X11", source="T", own_version=True),
+    LibraryRow("libnvidia-egl-xlib", "graphics", "EGL on X11", source="T", own_version=True),
+    LibraryRow("libnvidia-ngx", "ngx", "deep-learning image processing", source="C"),
 )
 
 LIBRARY_PREFIXES = tuple(sorted({"libnvidia-", "libGLX_indirect.so", *(_prefix(row.stem) for row in LIBRARIES)}))
@@ -231,23 +240,25 @@ class BinaryRow:
     Attributes:
         name: its file name.
         group: capability group.
-        reason: what it is for, and the source of the row.
+        reason: what it is for.
+        source: letters of the module's list of sources.
     """
 
     name: str
     group: str
     reason: str
+    source: str
 
 
 BINARIES = (
-    BinaryRow("nvidia-smi", "utility", "shows the GPUs (C)"),
-    BinaryRow("nvidia-debugdump", "utility", "collects a dump for the vendor (C)"),
-    BinaryRow("nvidia-persistenced", "utility", "keeps the GPUs initialised (C)"),
-    BinaryRow("nv-fabricmanager", "utility", "configures NVSwitch systems (C)"),
-    BinaryRow("nvidia-imex", "utility", "shares memory between nodes (T)"),
-    BinaryRow("nvidia-imex-ctl", "utility", "controls nvidia-imex (T)"),
-    BinaryRow("nvidia-cuda-mps-control", "compute", "controls the multi-process service (C)"),
-    BinaryRow("nvidia-cuda-mps-server", "compute", "the multi-process service (C)"),
+    BinaryRow("nvidia-smi", "utility", "shows the GPUs", source="C"),
+    BinaryRow("nvidia-debugdump", "utility", "collects a dump for the vendor", source="C"),
+    BinaryRow("nvidia-persistenced", "utility", "keeps the GPUs initialised", source="C"),
+    BinaryRow("nv-fabricmanager", "utility", "configures NVSwitch systems", source="C"),
+    BinaryRow("nvidia-imex", "utility", "shares memory between nodes", source="T"),
+    BinaryRow("nvidia-imex-ctl", "utility", "controls nvidia-imex", source="T"),
+    BinaryRow("nvidia-cuda-mps-control", "compute", "controls the multi-process service", source="C"),
+    BinaryRow("nvidia-cuda-mps-server", "compute", "the multi-process service", source="C"),
 )
 
 BINARY_DIRECTORIES = (
@@ -289,7 +300,8 @@ class FileRow:
             place is below a library directory.
         target: the directory in the container; relative means below every library directory.
         group: capability group.
-        reason: what reads it there, and the source of the row.
+        reason: what reads it there.
+        source: letters of the module's list of sources, or a document.
         format: how to read the libraries that it names: "text", "json" or "" for none.
     """
 
@@ -298,6 +310,7 @@ class FileRow:
     target: str
     group: str
     reason: str
+    source: str = ""
     format: str = ""
 
 
@@ -311,8 +324,9 @@ FILES = (
         ),
         "/etc/OpenCL/vendors",
         "compute",
-        "the OpenCL loader finds the driver by it (T)",
-        "text",
+        "the OpenCL loader finds the driver by it",
+        source="T",
+        format="text",
     ),
     FileRow(
         "config",
@@ -324,8 +338,9 @@ FILES = (
         ),
         "/usr/share/glvnd/egl_vendor.d",
         "graphics",
-        "libglvnd finds the EGL driver by it (T)",
-        "json",
+        "libglvnd finds the EGL driver by it",
+        source="T",
+        format="json",
     ),
     *(
         FileRow(
@@ -338,8 +353,9 @@ FILES = (
             ),
             "/usr/share/egl/egl_external_platform.d",
             "graphics",
-            "the EGL driver finds this platform by it (T)",
-            "json",
+            "the EGL driver finds this platform by it",
+            source="T",
+            format="json",
         )
         for name in (
             "09_nvidia_wayland2.json",
@@ -363,8 +379,9 @@ FILES = (
         ),
         "/etc/vulkan/icd.d",
         "graphics",
-        "the Vulkan loader finds the driver by it, in /etc whatever XDG_DATA_DIRS says (T)",
-        "json",
+        "the Vulkan loader finds the driver by it, in /etc whatever XDG_DATA_DIRS says",
+        source="T",
+        format="json",
     ),
     FileRow(
         "config",
@@ -376,8 +393,9 @@ FILES = (
         ),
         "/etc/vulkan/implicit_layer.d",
         "graphics",
-        "the Vulkan loader finds the Optimus layer by it (T)",
-        "json",
+        "the Vulkan loader finds the Optimus layer by it",
+        source="T",
+        format="json",
     ),
     FileRow(
         "config",
@@ -388,8 +406,9 @@ FILES = (
         ),
         "/etc/vulkansc/icd.d",
         "graphics",
-        "the Vulkan SC loader finds the driver by it (N, T)",
-        "json",
+        "the Vulkan SC loader finds the driver by it",
+        source="N, T",
+        format="json",
     ),
     FileRow(
         "data",
@@ -401,7 +420,8 @@ FILES = (
         ),
         "/usr/share/nvidia",
         "graphics",
-        "weights of the OptiX denoiser (T)",
+        "weights of the OptiX denoiser",
+        source="T",
     ),
     FileRow(
         "data",
@@ -412,14 +432,16 @@ FILES = (
         ),
         "/usr/share/nvidia",
         "graphics",
-        "the OpenGL driver's settings for known programs (driver README, Application Profiles)",
+        "the OpenGL driver's settings for known programs",
+        source="driver README, Application Profiles",
     ),
     FileRow(
         "data",
         ("nvidia/wine/*nvngx.dll",),
         "nvidia/wine",
         "ngx",
-        "Proton looks for it beside libGLX_nvidia.so.0 (driver README, NGX)",
+        "Proton looks for it beside libGLX_nvidia.so.0",
+        source="driver README, NGX",
     ),
     *(
         FileRow(
@@ -433,17 +455,18 @@ FILES = (
             ),
             "/usr/share/X11/xorg.conf.d",
             "display",
-            "the X server chooses the driver by it (T, D)",
+            "the X server chooses the driver by it",
+            source="T, D",
         )
         for name in ("10-nvidia.conf", "nvidia-drm-outputclass.conf")
     ),
 )
 
 XORG_MODULES = (
-    ("nvidia_drv.so", "drivers", "the X server's driver (T)"),
-    ("libglxserver_nvidia.so", "extensions", "the X server's GLX (T)"),
+    ("nvidia_drv.so", "drivers", "the X server's driver", "T"),
+    ("libglxserver_nvidia.so", "extensions", "the X server's GLX", "T"),
 )
-"""File name as the X server asks for it, directory below modules/, reason."""
+"""File name as the X server asks for it, directory below modules/, reason, source."""
 
 XORG_MODULE_DIRECTORIES = ("/usr/lib/xorg/modules", "/usr/lib64/xorg/modules")
 """The X server's module directory in Debian and Arch, and in Fedora: both families of images."""
@@ -456,30 +479,34 @@ FIRMWARE_DIRECTORIES = (
     "/lib/firmware/updates",
     "/lib/firmware/{release}",
     "/lib/firmware",
+    "/firmware",
 )
-"""Where the kernel looks for firmware after its own parameter `firmware_class.path`.
+"""Where the kernel looks for firmware after its own parameter `firmware_class.path`, below the driver root.
 
-Source: the kernel's Documentation/driver-api/firmware/fw_search_path.rst."""
+Source: the kernel's Documentation/driver-api/firmware/fw_search_path.rst. The last is Container-Optimized OS', whose
+driver root has no /lib."""
 
 CONTROL_NODES = (
     (
         "nvidiactl",
         True,
         "nvidia-modprobe",
-        "control of all GPUs (C)",
+        "control of all GPUs",
+        "C",
     ),
-    ("nvidia-uvm", True, "nvidia-modprobe -u -c 0", "unified memory, which CUDA needs (C)"),
-    ("nvidia-uvm-tools", False, "nvidia-modprobe -u -c 0", "unified memory events, for profilers (C)"),
-    ("nvidia-modeset", False, "nvidia-modprobe -m", "mode setting, for Vulkan and displays (T)"),
+    ("nvidia-uvm", True, "nvidia-modprobe -u -c 0", "unified memory, which CUDA needs", "C"),
+    ("nvidia-uvm-tools", False, "nvidia-modprobe -u -c 0", "unified memory events, for profilers", "C"),
+    ("nvidia-modeset", False, "nvidia-modprobe -m", "mode setting, for Vulkan and displays", "T"),
 )
-"""Name below /dev, whether a spec without it would not work, the command that makes it, reason (K, C, T)."""
+"""Name below /dev, whether a spec without it would not work, the command that makes it, reason,
+source."""
 
 SOCKETS = (
-    ("/run/nvidia-persistenced/socket", "socket", "socket of nvidia-persistenced (C)"),
-    ("/run/nvidia-fabricmanager/socket", "socket", "socket of nv-fabricmanager (C)"),
-    ("/tmp/nvidia-mps", "dir", "pipes of the multi-process service (C)"),  # noqa: S108 - a fixed name of CUDA's
+    ("/run/nvidia-persistenced/socket", "socket", "socket of nvidia-persistenced", "C"),
+    ("/run/nvidia-fabricmanager/socket", "socket", "socket of nv-fabricmanager", "C"),
+    ("/tmp/nvidia-mps", "dir", "pipes of the multi-process service", "C"),  # noqa: S108 - a fixed name of CUDA's
 )
-"""Path, kind, reason."""
+"""Path, kind, reason, source."""
 
 FILELIST = "/usr/share/nvidia/files.d/sandboxutils-filelist.json"
 """The driver's own manifest, from 565 on."""

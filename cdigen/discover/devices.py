@@ -54,7 +54,7 @@ def find_control_nodes(dev: View, notes: Notes) -> tuple[tuple[DeviceNode, ...],
     """
     nodes = []
     missing = []
-    for name, required, command, reason in CONTROL_NODES:
+    for name, required, command, reason, _ in CONTROL_NODES:
         path = f"/dev/{name}"
         problem = "is missing"
         node = None

@@ -68,12 +68,10 @@ def find_driver(views: Views, directories: tuple[str, ...], notes: Notes) -> Dri
     elif kernel.version in installed:
         version = kernel.version
     else:
-        found = ", ".join(f"{path.rpartition('/')[2]}" for paths in installed.values() for path in paths[:1])
+        found = " and ".join(f"{other} ({one_line(paths[0])})" for other, paths in installed.items())
         raise VersionMismatchError(
-            f"the kernel module is {kernel.version} ({kernel.source}) but the user-space driver is {found}"
-            f" ({one_line(next(iter(installed.values()))[0])}); reboot to load the module that was installed"
-            f" with it, or install"
-            f" the user-space driver {kernel.version}"
+            f"the kernel module is {kernel.version} ({kernel.source}) but the user-space driver is {found}; reboot to"
+            f" load the module that was installed with it, or install the user-space driver {kernel.version}"
         )
     for other, paths in installed.items():
         if other != version:

@@ -120,7 +120,7 @@ def find_xorg_modules(view: View, directories: tuple[str, ...], driver: Driver, 
     Args, errors: see `find_files`.
     """
     found = []
-    for name, kind, reason in XORG_MODULES:
+    for name, kind, reason, _ in XORG_MODULES:
         module = _find_xorg_module(view, directories, (f"{name}.{driver.version}", name), kind, driver, notes)
         if module is not None:
             found.append(
@@ -165,20 +165,24 @@ def find_firmware(views: Views, driver: Driver, notes: Notes) -> tuple[DriverFil
         driver: for the version.
         notes: gets a note if there is none, and what cannot be read.
     """
-    places = [place.format(release=_text(views.system, OS_RELEASE, notes)) for place in FIRMWARE_DIRECTORIES]
+    release = _text(views.system, OS_RELEASE, notes)
     custom = _text(views.system, FIRMWARE_PATH, notes)
+    places = [(views.driver, place) for place in FIRMWARE_DIRECTORIES if release or "{release}" not in place]
     if custom.startswith("/"):
-        places.insert(0, custom.rstrip("/"))
-    for place in places:
-        found = _matches(views.driver, f"{place}/nvidia/{driver.version}/*", notes)
+        places.insert(0, (views.system, custom.rstrip("/")))  # the kernel's path, so one of the host's own /
+    looked_at = []
+    for view, pattern in places:
+        place = pattern.replace("{release}", release)
+        looked_at.append(one_line(view.host_path(place)))
+        found = _matches(view, f"{place}/nvidia/{driver.version}/*", notes)
         if found:
             return tuple(
                 DriverFile(
                     kind="firmware",
-                    host_path=views.driver.host_path(resolved),
+                    host_path=view.host_path(resolved),
                     container_paths=(f"/lib/firmware/nvidia/{driver.version}/{name}",),
                     group="utility",
-                    why=f"firmware of driver {driver.version}, below {one_line(place)}",
+                    why=f"firmware of driver {driver.version}, below {looked_at[-1]}",
                 )
                 for name, resolved in found
             )
@@ -186,7 +190,7 @@ def find_firmware(views: Views, driver: Driver, notes: Notes) -> tuple[DriverFil
         "note",
         "no-firmware",
         f"nvidia/{driver.version}",
-        f"no firmware nvidia/{driver.version} below {', '.join(one_line(place) for place in places)};"
+        f"no firmware nvidia/{driver.version} below {', '.join(looked_at)};"
         " containers do not need it, GPUs that run the GSP do",
     )
     return ()

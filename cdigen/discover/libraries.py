@@ -119,7 +119,7 @@ def _classify(file: _File, view: View, version: str, notes: Notes) -> bool:
                 notes.leave_out(host_path, left_out.reason)
                 return False
     if file.suffix == version:
-        file.why = f"version suffix {version}"
+        file.why = f"version suffix {version}" + (f": {file.row.reason}" if file.row else "")
         return True
     if is_version_suffix(file.suffix):
         notes.leave_out(host_path, f"of driver {file.suffix}; this one is {version}")
@@ -186,7 +186,7 @@ def _is_linked(file: _File) -> bool:
 
 def _library(file: _File, view: View, notes: Notes) -> Library:
     assert file.elf is not None  # noqa: S101 - for the type checker; _read_elf has set it
-    row = file.row or LibraryRow(file.stem, UNKNOWN_LIBRARY_GROUP, "")
+    row = file.row or LibraryRow(file.stem, UNKNOWN_LIBRARY_GROUP, "not known")
     if file.row is None:
         notes.add(
             "note",
@@ -202,7 +202,7 @@ def _library(file: _File, view: View, notes: Notes) -> Library:
     if file.elf.soname:
         names[row.subdir or home, file.elf.soname] = "soname"
     for (sub, name), is_link in file.names.items():
-        if is_link:
+        if is_link and name != file.file_name:  # on NixOS every file is seen through a link of its own name
             names.setdefault((row.subdir or sub, name), "link")
     for alias in row.aliases:
         sub, _, name = alias.rpartition("/")

@@ -21,7 +21,7 @@ def find_sockets(view: View, notes: Notes) -> tuple[Socket, ...]:
         notes: gets what cannot be looked at.
     """
     found = []
-    for path, kind, reason in SOCKETS:
+    for path, kind, reason, _ in SOCKETS:
         try:
             target = view.find(path)
         except (HostReadError, LinkError) as error:
