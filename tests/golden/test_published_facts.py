@@ -1,0 +1,172 @@
+"""What the expected specs must say whatever the program does: the facts as people published them.
+
+These tests read golden/ alone and run nothing, so that `--update-golden` cannot make them agree with a mistake.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from tests.golden.hosts import GOLDEN, GOLDEN_HOSTS, GoldenHost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Item = dict[str, str]
+
+offered = [host for host in GOLDEN_HOSTS if host.spec_path.exists()]
+every_offered_host = pytest.mark.parametrize("host", offered, ids=lambda host: host.name)
+
+DIRECTORIES = {
+    "x86_64": ("/usr/lib/x86_64-linux-gnu", "/usr/lib64"),
+    "aarch64": ("/usr/lib/aarch64-linux-gnu", "/usr/lib64"),
+    "i386": ("/usr/lib/i386-linux-gnu", "/usr/lib"),
+}
+"""The built-in directories of the loader in both families of images, by machine."""
+
+PARTS_OF_NVIDIA_SETTINGS = ("libnvidia-gtk3.so.", "libnvidia-wayland-client.so.")
+
+
+def golden(name: str) -> GoldenHost:
+    return GoldenHost(directory=GOLDEN / name)
+
+
+def edits_of(part: object) -> dict[str, list[Item]]:
+    return cast("dict[str, dict[str, list[Item]]]", part)["containerEdits"]
+
+
+def mounts_of(host: GoldenHost) -> dict[str, str]:
+    """Return the host path of every mount by its path in the container."""
+    return {mount["containerPath"]: mount["hostPath"] for mount in edits_of(host.spec)["mounts"]}
+
+
+def devices_of(host: GoldenHost) -> dict[str, list[Item]]:
+    """Return the device nodes of every device by its name."""
+    devices = cast("list[dict[str, object]]", host.spec["devices"])
+    return {str(device["name"]): edits_of(device)["deviceNodes"] for device in devices}
+
+
+def nodes_of(host: GoldenHost) -> list[Item]:
+    return [*edits_of(host.spec)["deviceNodes"], *(node for nodes in devices_of(host).values() for node in nodes)]
+
+
+def libraries_of(host: GoldenHost, machine: str) -> Iterator[tuple[str, str]]:
+    """Return path and SONAME of every library of the host that is made for `machine`."""
+    for path, entry in host.entries.items():
+        elf = cast("dict[str, object]", entry.get("elf", {}))
+        name = path.rpartition("/")[2]
+        if elf.get("machine") == machine and "soname" in elf and not name.startswith(PARTS_OF_NVIDIA_SETTINGS):
+            yield path, str(elf["soname"])
+
+
+@every_offered_host
+@pytest.mark.parametrize("machine", DIRECTORIES)
+def test_every_library_is_mounted_under_its_soname_in_both_families(host: GoldenHost, machine: str) -> None:
+    wanted = machine != "i386" or "--compat32" in host.arguments
+    mounts = mounts_of(host)
+    for path, soname in libraries_of(host, machine):
+        name = f"vdpau/{soname}" if soname.startswith("libvdpau_nvidia") else soname
+        for directory in DIRECTORIES[machine]:
+            assert mounts.get(f"{directory}/{name}") == (path if wanted else None)
+
+
+@every_offered_host
+def test_whatever_the_spec_takes_from_the_host_is_there(host: GoldenHost) -> None:
+    kinds = {path: entry["kind"] for path, entry in host.entries.items()}
+    assert {kinds.get(path) for path in mounts_of(host).values()} == {"file"}
+    assert {kinds.get(node.get("hostPath", node["path"])) for node in nodes_of(host)} == {"char"}
+
+
+@every_offered_host
+def test_no_node_has_numbers(host: GoldenHost) -> None:
+    assert {key for node in nodes_of(host) for key in node} <= {"path", "hostPath", "permissions"}
+
+
+def test_nodes_of_another_vendors_gpu_are_not_offered() -> None:
+    host = golden("ubuntu24.04-595-rtx4090-amd-igpu")
+    assert {"/dev/dri/card2", "/dev/dri/renderD129", "/dev/dri/by-path/pci-0000:73:00.0-card"} < set(host.entries)
+    assert {node["path"] for node in nodes_of(host)} == {
+        "/dev/dri/by-path/pci-0000:01:00.0-card",
+        "/dev/dri/by-path/pci-0000:01:00.0-render",
+        "/dev/dri/card1",
+        "/dev/dri/renderD128",
+        "/dev/nvidia-modeset",
+        "/dev/nvidia-uvm",
+        "/dev/nvidia0",
+        "/dev/nvidiactl",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "minors"),
+    [
+        ("hgx-8gpu-minor-order", [2, 3, 0, 1, 6, 7, 4, 5]),
+        ("debian12-535-current", [2, 3, 0, 1, 6, 7, 4, 5]),
+        ("h100-580-excluded-gpu", [0, 1, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_the_index_is_the_position_in_pci_order_of_the_gpus_that_are_not_excluded(name: str, minors: list[int]) -> None:
+    devices = devices_of(golden(name))
+    nodes = [f"/dev/nvidia{minor}" for minor in minors]
+    assert [devices[str(index)][0]["path"] for index in range(len(minors))] == nodes
+    assert [node["path"] for node in devices["all"] if node["path"].startswith("/dev/nvidia")] == nodes
+    for name, [first, *_] in devices.items():
+        if name.startswith("GPU-"):  # these artificial UUIDs end in the minor
+            assert first["path"] == f"/dev/nvidia{int(name[-2:], 16)}"
+
+
+@pytest.mark.parametrize(
+    ("name", "devices"),
+    [
+        ("rocky9-615", ["0", "GPU-8f1f4d06-07fd-27a7-52d5-e58aa060d256", "all"]),
+        ("gke-cos-535", ["0", "GPU-13f2a0cd-9ac8-a110-68c4-b0e9bd769db1", "all"]),
+        ("talos-580", ["0", "all"]),
+        ("ubuntu24.04-595-rtx4090-amd-igpu", ["0", "all"]),
+        ("proxmox-lxc-550-masked-procfs", ["0", "all"]),
+    ],
+)
+def test_a_gpu_is_named_by_uuid_where_it_is_known(name: str, devices: list[str]) -> None:
+    assert list(devices_of(golden(name))) == devices
+
+
+def test_rocky_has_what_the_vendors_spec_mounts_there() -> None:
+    mounts = mounts_of(golden("rocky9-615"))
+    for path in (
+        "/etc/OpenCL/vendors/nvidia.icd",
+        "/etc/vulkan/icd.d/nvidia_icd.x86_64.json",
+        "/etc/vulkan/implicit_layer.d/nvidia_layers.json",
+        "/lib/firmware/nvidia/615.71.09/gsp_ga10x.bin",
+        "/lib/firmware/nvidia/615.71.09/gsp_tu10x.bin",
+        "/usr/bin/nvidia-cuda-mps-control",
+        "/usr/bin/nvidia-cuda-mps-server",
+        "/usr/bin/nvidia-debugdump",
+        "/usr/bin/nvidia-persistenced",
+        "/usr/bin/nvidia-smi",
+        "/usr/share/egl/egl_external_platform.d/09_nvidia_wayland2.json",
+        "/usr/share/egl/egl_external_platform.d/15_nvidia_gbm.json",
+        "/usr/share/glvnd/egl_vendor.d/10_nvidia.json",
+        "/usr/share/nvidia/nvoptix.bin",
+        # The names that its hooks make.
+        "/usr/lib64/gbm/nvidia-drm_gbm.so",
+        "/usr/lib64/libGLX_indirect.so.0",
+        "/usr/lib64/libcuda.so",
+        "/usr/lib64/libnvidia-opticalflow.so",
+    ):
+        assert path in mounts
+
+
+def test_files_of_a_driver_root_lose_it_in_the_container() -> None:
+    for name in ("gke-cos-535", "gb200-580-arm64"):
+        host = golden(name)
+        root = str(host.document["driver_root"])
+        assert all(path.startswith(f"{root}/") for path in mounts_of(host).values())
+        assert not any(path.startswith(root) for path in mounts_of(host))
+        assert not any(node["path"].startswith(root) for node in nodes_of(host))
+
+
+def test_a_library_is_also_where_a_file_of_the_nix_store_names_it() -> None:
+    mounts = mounts_of(golden("nixos-595"))
+    library = "/nix/store/rfacrwa133a0xibh0qig0lrva3n51bhz-nvidia-x11-595.71.05/lib/libGLX_nvidia.so"
+    assert mounts[f"{library}.0"] == f"{library}.595.71.05"
