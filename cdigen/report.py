@@ -68,6 +68,11 @@ def left_out_to_json(left_out: Iterable[LeftOut]) -> list[dict[str, str]]:
     return [{"hostPath": entry.host_path, "reason": entry.reason} for entry in left_out]
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, such as "1 GPU" or "8 GPUs"."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table with columns as wide as their widest cell; whole lines, no trailing blanks."""
     lines = [tuple(header), *(tuple(map(one_line, row)) for row in rows)]

@@ -12,8 +12,6 @@ from cdigen.inventory import Library
 from cdigen.report import emit, emit_json, findings_to_json, left_out_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cdigen.build.options import BuildOptions
     from cdigen.build.plan import Plan, PlannedMount
     from cdigen.commands.target import Target
@@ -45,14 +43,15 @@ def run_explain(target: Target, options: BuildOptions, *, patterns: tuple[str, .
         if _is_wanted(patterns, variable.name)
     ]
     left_out = [entry for entry in plan.left_out if _is_wanted(patterns, entry.host_path)]
-    floor = highest_glibc(_all_needs(plan, inventory))
+    glibc, glibc_by_group = _find_glibc(plan, inventory)
     if as_json:
         emit_json(
             "explain",
             {
                 "driver": _driver(inventory.driver),
                 "kind": plan.kind,
-                "imageNeedsGlibc": _version(floor),
+                "imageNeedsGlibc": glibc,
+                "imageNeedsGlibcByGroup": glibc_by_group,
                 "files": files,
                 "nodes": nodes,
                 "env": env,
@@ -61,7 +60,7 @@ def run_explain(target: Target, options: BuildOptions, *, patterns: tuple[str, .
             },
         )
         return 0
-    emit(_driver_text(inventory.driver, floor))
+    emit(_driver_text(inventory.driver, glibc, glibc_by_group))
     emit("".join(_file_text(file) for file in files))
     emit("".join(_node_text(node) for node in nodes))
     emit("".join(f"\nenv {v['name']}={v['value']}\n  why          {v['why']}\n" for v in env))
@@ -128,11 +127,18 @@ def _file(kind: str, mounts: list[PlannedMount], inventory: Inventory) -> Json:
     return value
 
 
-def _all_needs(plan: Plan, inventory: Inventory) -> Iterable[Needs]:
-    for mount in plan.mounts:
-        elf = getattr(mount.source, "elf", None)
-        if elf is not None:
-            yield find_needs(elf, injected_names(inventory, elf.bits))
+def _find_glibc(plan: Plan, inventory: Inventory) -> tuple[str | None, dict[str, str]]:
+    """Return the version of glibc that an image must have to load all libraries, and those of each group."""
+    needs: dict[str, list[Needs]] = {}
+    for library in {id(mount.source): mount.source for mount in plan.mounts}.values():
+        if isinstance(library, Library):
+            names = injected_names(inventory, library.elf.bits)
+            needs.setdefault(library.group, []).append(find_needs(library.elf, names))
+    floors = {group: _version(highest_glibc(of_group)) for group, of_group in sorted(needs.items())}
+    return (
+        _version(highest_glibc(need for of_group in needs.values() for need in of_group)),
+        {group: floor for group, floor in floors.items() if floor is not None},
+    )
 
 
 def _nodes(plan: Plan) -> list[Json]:
@@ -167,14 +173,15 @@ def _driver(driver: Driver) -> Json:
     }
 
 
-def _driver_text(driver: Driver, floor: tuple[int, ...] | None) -> str:
-    kernel = driver.kernel_version_source or "unknown"
-    glibc = f"glibc {_version(floor)} or newer, for all of it" if floor else "not known"
+def _driver_text(driver: Driver, glibc: str | None, by_group: dict[str, str]) -> str:
+    source = driver.kernel_version_source
+    kernel = f"{driver.version}, from {source}" if source else "its version is unknown"
+    floors = ", ".join(f"{floor} for {group}" for group, floor in by_group.items())
     return (
         f"driver {driver.version} for {driver.machine}\n"
         f"  libcuda      {driver.libcuda}\n"
-        f"  kernel       {driver.version if driver.kernel_version_source else 'version unknown'}, from {kernel}\n"
-        f"  image needs  {glibc}\n"
+        f"  kernel       {kernel}\n"
+        f"  image needs  {f'glibc {glibc} for all libraries ({floors})' if glibc else 'not known'}\n"
     )
 
 

@@ -13,7 +13,7 @@ from cdigen.cdi.model import to_document
 from cdigen.cdi.render import render_json, render_yaml
 from cdigen.commands.target import scan
 from cdigen.errors import FileError, InvalidSpecError, ParseError, UsageError
-from cdigen.report import emit_json, findings_to_json, left_out_to_json, say, say_findings
+from cdigen.report import count, emit_json, findings_to_json, left_out_to_json, say, say_findings
 from cdigen.write import write_file
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def run_generate(target: Target, options: BuildOptions, *, output: str, file_for
     state = "wrote" if changed else "unchanged:"
     say(
         "",
-        f"{state} {output}: driver {inventory.driver.version}, {len(inventory.gpus)} GPUs, {len(plan.devices)} devices,"
-        f" {len(plan.mounts)} mounts",
+        f"{state} {output}: driver {inventory.driver.version}, {count(len(inventory.gpus), 'GPU')},"
+        f" {count(len(plan.devices), 'device')}, {count(len(plan.mounts), 'mount')}",
     )
     return 0
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from cdigen.build.plan import build_plan
 from cdigen.commands.target import scan
-from cdigen.report import emit, emit_json, findings_to_json, format_table, say_findings
+from cdigen.report import count, emit, emit_json, findings_to_json, format_table, say_findings
 
 if TYPE_CHECKING:
     from cdigen.build.options import BuildOptions
@@ -31,7 +31,9 @@ def run_list(target: Target, options: BuildOptions, *, as_json: bool) -> int:
     rows = []
     for device in plan.devices:
         gpu = device.gpus[0] if device.name != "all" else None
-        about = (gpu.bdf or "-", gpu.uuid or "-", gpu.model or "-") if gpu else ("-", "-", f"{len(device.gpus)} GPUs")
+        about = (
+            (gpu.bdf or "-", gpu.uuid or "-", gpu.model or "-") if gpu else ("-", "-", count(len(device.gpus), "GPU"))
+        )
         rows.append((f"{plan.kind}={device.name}", *about, " ".join(node.path for node in device.nodes)))
     emit(format_table(("DEVICE", "PCI", "UUID", "MODEL", "NODES"), rows))
     return 0

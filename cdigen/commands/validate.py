@@ -8,7 +8,7 @@ from cdigen.cdi.validate import find_violations
 from cdigen.commands.target import read_input
 from cdigen.errors import FileError, ParseError, one_line
 from cdigen.parse.document import parse_document
-from cdigen.report import emit, emit_json, say
+from cdigen.report import count, emit, emit_json, say
 from cdigen.schema import Violation
 
 if TYPE_CHECKING:
@@ -63,4 +63,4 @@ def _emit_text(file: str, document: object, violations: Sequence[Violation]) -> 
         emit("".join(f"{name}::{v.place}: {one_line(v.message)}\n" for v in violations))
         return
     spec = cast("dict[str, list[object]]", document)
-    emit(f"{name}: valid, cdiVersion {spec['cdiVersion']}, {spec['kind']}, {len(spec['devices'])} devices\n")
+    emit(f"{name}: valid, cdiVersion {spec['cdiVersion']}, {spec['kind']}, {count(len(spec['devices']), 'device')}\n")

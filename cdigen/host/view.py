@@ -36,11 +36,11 @@ class View:
         self._resolved: dict[str, str | None] = {}
         self._prefix = ""
         if root != "/":
-            self._prefix = View(host).resolve(root) or root.rstrip("/")
+            self._prefix = (View(host).resolve(root) or root).rstrip("/")
 
     def host_path(self, path: str) -> str:
         """Return the host's path of `path`, a path in this view."""
-        return self._prefix + path if self._prefix else path
+        return self._prefix + path if path != "/" else self._prefix or "/"
 
     def lstat(self, path: str) -> Entry | None:
         """Return what is at `path`, whose parent is free of links; None if nothing is.

@@ -130,7 +130,7 @@ def test_programs_are_found_behind_the_alternatives_links_and_where_the_links_le
         report = report_of("explain", "nvidia-smi", *as_whole_host(tree))
         (program,) = [file for file in report["files"] if file["kind"] == "binary"]
         assert program["hostPath"] == "/usr/lib/nvidia/current/nvidia-smi"
-        assert program["why"] == f"catalog: shows the GPUs (C){via}"
+        assert program["why"] == f"catalog: shows the GPUs{via}"
         assert [mount["containerPath"] for mount in program["mounts"]] == ["/usr/bin/nvidia-smi"]
 
 
