@@ -1,6 +1,6 @@
 """Lets ``python -m cdigen`` do what the ``cdigen`` command does."""
 
-from cdigen.cli import main
+from cdigen.main import main
 
 if __name__ == "__main__":
     main()

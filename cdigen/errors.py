@@ -8,9 +8,15 @@ from __future__ import annotations
 
 
 class CdigenError(Exception):
-    """An error that the command line prints as one line before it exits with `exit_code`."""
+    """An error that the command line prints as one line before it exits with `exit_code`.
+
+    Attributes:
+        exit_code: see the README.
+        remarks: what was found on the way and may be the cause: level and message, as of a finding.
+    """
 
     exit_code = 1
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 class DocumentError(CdigenError):

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cdigen import cli, errors
+from cdigen import cli, errors, main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -81,8 +81,8 @@ def test_every_option_that_the_readme_names_exists() -> None:
 
 def test_the_table_of_exit_codes_is_the_program_s() -> None:
     documented = {int(row[0]) for row in rows("Exit codes")}
-    subclasses = [errors.CdigenError, *errors.CdigenError.__subclasses__()]
-    raised = {error.exit_code for error in subclasses} | {0, cli.INTERRUPTED, click.UsageError.exit_code}
+    subclasses: list[type[errors.CdigenError]] = [errors.CdigenError, *errors.CdigenError.__subclasses__()]
+    raised = {error.exit_code for error in subclasses} | {0, main.INTERRUPTED, click.UsageError.exit_code}
     assert documented == raised
 
 

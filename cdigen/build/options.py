@@ -12,7 +12,7 @@ NameStrategy = Literal["index", "uuid", "type-index"]
 
 _VENDOR = re.compile(r"[A-Za-z](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 _CLASS = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
-_DIRECTORY = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+)+")
+_DIRECTORY = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f-\x9f\ud800-\udfff]+)+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

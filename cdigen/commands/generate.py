@@ -46,7 +46,8 @@ def run_generate(target: Target, options: BuildOptions, *, output: str, file_for
     if file_format is None:
         file_format = "json" if output.endswith(".json") else "yaml"
     data = render_plan(plan, inventory.driver, file_format)
-    say_findings(inventory.findings)
+    if not as_json:
+        say_findings(inventory.findings)
     if output == "-":
         validate_rendered(data)
         _write_stdout(data)

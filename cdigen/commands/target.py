@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from cdigen.host import Host
     from cdigen.inventory import Inventory
 
-MAX_INPUT_BYTES = 16 << 20
-"""The largest document that is read: the specs of thousands of devices have some megabytes."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -105,17 +102,17 @@ def scan(target: Target) -> Inventory:
 def read_input(path: str) -> bytes:
     """Return the content of a document that the user names; "-" is standard input.
 
+    No more is read than it takes for `parse_document` to say that it is too large.
+
     Raises:
-        FileError: it cannot be read, or is larger than `MAX_INPUT_BYTES`.
+        FileError: it cannot be read.
     """
+    from cdigen.parse.document import MAX_DOCUMENT_BYTES
+
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            data = file.read(MAX_INPUT_BYTES + 1)
+            data = file.read(MAX_DOCUMENT_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise FileError(f"cannot read {one_line(path)}: {reason}; name a file that you may read") from error
-    if len(data) > MAX_INPUT_BYTES:
-        raise FileError(
-            f"cannot read {one_line(path)}: larger than {MAX_INPUT_BYTES >> 20} MiB, which no spec and no snapshot is"
-        )
     return data

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cdigen.discover.catalog import CONTROL_NODES
+from cdigen.discover.notes import is_safe_path
 from cdigen.errors import IncompleteError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import DeviceNode
@@ -18,7 +19,7 @@ GPU_NODE = re.compile(r"nvidia(0|[1-9][0-9]{0,5})")
 
 
 def find_node(dev: View, path: str, why: str) -> DeviceNode | None:
-    """Return the character device at `path`; None if there is none.
+    """Return the character device at `path`; None if there is none, or none that a spec can name.
 
     Args:
         dev: the device root.
@@ -29,7 +30,7 @@ def find_node(dev: View, path: str, why: str) -> DeviceNode | None:
         LinkError, HostReadError: see `View.resolve`.
     """
     target = dev.find(path)
-    if target is None or target[1].kind != "char":
+    if target is None or target[1].kind != "char" or not is_safe_path(dev.host_path(target[0])):
         return None
     resolved, entry = target
     return DeviceNode(

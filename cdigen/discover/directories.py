@@ -49,8 +49,9 @@ def _add(driver: View, directory: str | None, found: dict[str, None], notes: Not
         if set(FOREIGN_DIRECTORIES) & set(resolved.split("/")):
             notes.leave_out(driver.host_path(resolved), "forward-compatibility or stub libraries of a CUDA toolkit")
             return
-        found[resolved] = None
         sets = f"{resolved}/{ALTERNATIVE_SETS}"
+        driver.lstat(sets)  # fails if the directory may not be searched: one finding for it, not one a file
+        found[resolved] = None
         for name in driver.names(sets):
             _add(driver, f"{sets}/{name}", found, notes)
     except (HostReadError, LinkError) as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.discover.catalog import MACHINES
 from cdigen.discover.devices import GPU_NODE
+from cdigen.discover.notes import UNSAFE_PATH, is_safe_path
 from cdigen.errors import IncompleteError, NoDriverError, ParseError, VersionMismatchError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import Driver
@@ -61,14 +62,15 @@ def find_driver(views: Views, directories: tuple[str, ...], notes: Notes) -> Dri
             "warning",
             "kernel-version-unknown",
             PROC_VERSION,
-            f"{PROC_VERSION} and {MODULE_VERSION} are not there (masked?), so libcuda.so.{version} cannot be"
-            f" compared with the"
-            " kernel module; name the host's with --procfs and --sysfs",
+            f"neither {PROC_VERSION} nor {MODULE_VERSION} tells a version (masked?), so libcuda.so.{version} cannot"
+            " be compared with the kernel module; name the host's with --procfs and --sysfs",
         )
     elif kernel.version in installed:
         version = kernel.version
     else:
-        found = " and ".join(f"{other} ({one_line(paths[0])})" for other, paths in installed.items())
+        found = " and ".join(
+            f"{other} ({one_line(views.driver.host_path(paths[0]))})" for other, paths in installed.items()
+        )
         raise VersionMismatchError(
             f"the kernel module is {kernel.version} ({kernel.source}) but the user-space driver is {found}; reboot to"
             f" load the module that was installed with it, or install the user-space driver {kernel.version}"
@@ -76,7 +78,7 @@ def find_driver(views: Views, directories: tuple[str, ...], notes: Notes) -> Dri
     for other, paths in installed.items():
         if other != version:
             for path in paths:
-                notes.leave_out(path, f"of driver {other}; the kernel module is {version}")
+                notes.leave_out(views.driver.host_path(path), f"of driver {other}; the kernel module is {version}")
     path, machine = _usable_libcuda(views.driver, version, installed[version], kernel, notes)
     return Driver(
         version=version,
@@ -164,7 +166,7 @@ def _foreign_platform(views: Views) -> str:
 
 def _only_version(views: Views, installed: dict[str, list[str]]) -> str:
     if len(installed) > 1:
-        paths = " and ".join(one_line(paths[0]) for paths in installed.values())
+        paths = " and ".join(one_line(views.driver.host_path(paths[0])) for paths in installed.values())
         raise VersionMismatchError(
             f"several user-space drivers ({paths}) and no kernel module that tells which one runs;"
             " load the module (modprobe nvidia), or remove the drivers that are not in use"
@@ -184,12 +186,20 @@ def _usable_libcuda(
 ) -> tuple[str, str]:
     """Return host path and machine of the first libcuda that a 64-bit program on this kernel can load."""
     reasons = []
+    advice = "reinstall"
     for path in paths:
         host_path = driver.host_path(path)
+        if not is_safe_path(host_path):
+            reasons.append(f"{one_line(host_path)}: {UNSAFE_PATH}")
+            continue
         try:
             elf = driver.host.elf(host_path)
-        except (ParseError, HostReadError) as error:
-            reasons.append(f"{one_line(host_path)}: {getattr(error, 'reason', None) or error}")
+        except ParseError as error:
+            reasons.append(f"{one_line(host_path)}: {error}")
+            continue
+        except HostReadError as error:
+            reasons.append(f"{one_line(host_path)}: {error.reason}")
+            advice = "run as a user who may read it, or reinstall"
             continue
         wanted = kernel.machine if kernel and kernel.machine else None
         if elf.bits == 32 and elf.machine in {companion for _, companion in MACHINES.values()}:
@@ -203,5 +213,5 @@ def _usable_libcuda(
         else:
             return host_path, elf.machine
     raise IncompleteError(
-        f"no libcuda.so.{version} can be used ({'; '.join(reasons)}); reinstall the user-space driver {version}"
+        f"no libcuda.so.{version} can be used ({'; '.join(reasons)}); {advice} the user-space driver {version}"
     )

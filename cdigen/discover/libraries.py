@@ -16,7 +16,7 @@ from cdigen.discover.catalog import (
     matches_stem,
 )
 from cdigen.discover.driver import is_version_suffix
-from cdigen.discover.notes import is_safe_name
+from cdigen.discover.notes import UNSAFE_PATH, is_safe_name, is_safe_path
 from cdigen.errors import ParseError
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import Driver, Library, LibraryName
@@ -111,6 +111,9 @@ def _classify(file: _File, view: View, version: str, notes: Notes) -> bool:
     host_path = view.host_path(file.path)
     if not is_safe_name(file.file_name):
         notes.leave_out(host_path, "its name has characters that no library's name has")
+        return False
+    if not is_safe_path(host_path):
+        notes.damaged(host_path, ParseError(UNSAFE_PATH), "it is not injected; rename it")
         return False
     file.row = next((row for row in LIBRARIES if matches_stem(file.stem, row.stem)), None)
     if file.row is None:

@@ -8,11 +8,19 @@ from cdigen.errors import CdigenError, one_line
 from cdigen.inventory import Finding, LeftOut, Level
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,254}")
+_UNSAFE_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last: bytes that are not UTF-8
+
+UNSAFE_PATH = "its path has control characters or is not UTF-8, which no spec can hold"
 
 
 def is_safe_name(name: str) -> bool:
     """Tell whether a file name or SONAME can be part of a path in a container: no slash, space, control character."""
     return _SAFE_NAME.fullmatch(name) is not None
+
+
+def is_safe_path(host_path: str) -> bool:
+    """Tell whether a spec can name a path of the host: UTF-8 without control characters."""
+    return _UNSAFE_IN_PATH.search(host_path) is None
 
 
 class Notes:

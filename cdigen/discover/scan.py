@@ -13,9 +13,9 @@ from cdigen.discover.files import find_files, find_firmware, find_xorg_modules
 from cdigen.discover.gpus import find_gpus
 from cdigen.discover.libraries import find_libraries
 from cdigen.discover.manifest import check_manifest
-from cdigen.discover.notes import Notes
+from cdigen.discover.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.discover.sockets import find_sockets
-from cdigen.errors import one_line
+from cdigen.errors import CdigenError, ParseError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import DriverFile, Inventory, Library
 
@@ -34,8 +34,18 @@ def find_inventory(views: Views) -> Inventory:
         NoDriverError, VersionMismatchError: see `find_driver`.
         IncompleteError: something without which a container would not work is missing.
         HostReadError, LinkError: something without which nothing can be said cannot be read.
+
+        Every error carries the findings so far as its remarks: one of them may be the cause.
     """
     notes = Notes()
+    try:
+        return _scan(views, notes)
+    except CdigenError as error:
+        error.remarks = tuple((finding.level, finding.message) for finding in notes.findings)
+        raise
+
+
+def _scan(views: Views, notes: Notes) -> Inventory:
     directories = find_library_directories(views.driver, notes)
     driver = find_driver(views, directories, notes)
     control_nodes, missing_control = find_control_nodes(views.dev, notes)
@@ -43,23 +53,32 @@ def find_inventory(views: Views) -> Inventory:
     if missing_control or missing_gpus:
         raise missing_nodes(views.dev, missing_control + missing_gpus)
     libraries = find_libraries(views.driver, directories, driver, notes)
-    files = (
+    found = (
         *find_binaries(views.driver, directories, driver, notes),
         *find_firmware(views, driver, notes),
         *find_files(views.driver, directories, driver, notes),
         *find_xorg_modules(views.driver, directories, driver, notes),
     )
+    files = tuple(file for file in found if _can_be_named(file.host_path, notes))
+    sockets = tuple(s for s in find_sockets(views.driver, notes) if _can_be_named(s.host_path, notes))
     check_manifest(views.driver, libraries, files, notes)
     return Inventory(
         driver=driver,
         libraries=_at_absolute_paths(views.driver, libraries, files, notes),
         files=tuple(sorted(files, key=lambda file: (file.kind, file.container_paths, file.library_relative))),
-        sockets=find_sockets(views.driver, notes),
+        sockets=sockets,
         control_nodes=control_nodes,
         gpus=gpus,
         findings=notes.findings,
         left_out=notes.left_out,
     )
+
+
+def _can_be_named(host_path: str, notes: Notes) -> bool:
+    if is_safe_path(host_path):
+        return True
+    notes.damaged(host_path, ParseError(UNSAFE_PATH), "it is not injected; rename it")
+    return False
 
 
 def _at_absolute_paths(

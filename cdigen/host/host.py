@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -28,7 +30,9 @@ class HostReadError(FileError):
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"cannot read {one_line(path)}: {reason}; run as a user who may read it")
+        denied = reason == os.strerror(errno.EACCES)
+        advice = "run as a user who may read it" if denied else f"see what it is with: ls -l {one_line(path)}"
+        super().__init__(f"cannot read {one_line(path)}: {reason}; {advice}")
 
     @classmethod
     def of(cls, path: str, error: OSError) -> HostReadError:

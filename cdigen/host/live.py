@@ -74,15 +74,17 @@ class LiveHost(Host):
 
     def _open_dir(self, path: str) -> int:
         """Return a descriptor of the directory `path`, which stays ours; OSError if it is none."""
-        if path in self._roots:
-            return self._roots[path]
-        if path not in self._dirs:
-            parent, _, name = path.rpartition("/")
-            fd = os.open(name, _DIR_FLAGS, dir_fd=self._open_dir(parent))
+        unopened = []
+        while path not in self._roots and path not in self._dirs:
+            unopened.append(path)
+            path = path.rpartition("/")[0]
+        fd = self._roots[path] if path in self._roots else self._dirs[path]
+        for directory in reversed(unopened):  # no recursion: a hostile tree can be deeper than the stack
+            fd = os.open(directory.rpartition("/")[2], _DIR_FLAGS, dir_fd=fd)
             if len(self._dirs) >= _MAX_OPEN_DIRS:
                 os.close(self._dirs.pop(next(iter(self._dirs))))
-            self._dirs[path] = fd
-        return self._dirs[path]
+            self._dirs[directory] = fd
+        return fd
 
     def lstat(self, path: str) -> Entry | None:
         """See `Host.lstat`."""

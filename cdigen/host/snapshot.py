@@ -57,7 +57,11 @@ class SnapshotHost(Host):
         """See `Host.lstat`."""
         entry = self._entries.get(path)
         if entry is None:
-            return Entry(kind="dir") if path in self._children or path == "/" else None
+            if path in self._children or path == "/":
+                return Entry(kind="dir")
+            # A directory that could not be read may have it.
+            self._check(path, self._entries.get(path.rpartition("/")[0] or "/", {}))
+            return None
         numbers = [int(number) for number in str(entry.get("rdev", "0:0")).split(":")]
         return Entry(
             kind=cast("Kind", entry["kind"]),

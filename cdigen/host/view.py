@@ -19,7 +19,8 @@ class LinkError(CdigenError):
     exit_code = 5
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{one_line(path)} leads through more than {MAX_LINKS} symbolic links; remove the link cycle")
+        self.reason = f"leads through more than {MAX_LINKS} symbolic links; remove the link cycle"
+        super().__init__(f"{one_line(path)} {self.reason}")
 
 
 class View:

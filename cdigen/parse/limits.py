@@ -28,7 +28,7 @@ def decode_document(data: bytes) -> str:
         ParseError: too large, not UTF-8, or with a NUL character.
     """
     if len(data) > MAX_DOCUMENT_BYTES:
-        raise ParseError(f"{len(data)} bytes, more than the limit of {MAX_DOCUMENT_BYTES}")
+        raise ParseError(f"larger than {MAX_DOCUMENT_BYTES >> 20} MiB, which no spec and no snapshot is")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -18,13 +18,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.real.cache import cache_dir
 from tests.real.hardware import Gpu, add_hardware
 from tests.real.make_driver import HostTree, make_host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXPECTED = {"first generate": 20.0, "generate, unchanged": 12.0, "--help": 5.0}
 """Ratios to the bare interpreter that are meant not to be passed."""

@@ -71,19 +71,22 @@ def test_validate_says_what_is_wrong_with_any_bytes(name: str, data: bytes, reas
     assert (run.code, run.out, run.err) == (1, f"bad.yaml::$: {reason}\n", "")
 
 
+TOO_LARGE = "larger than 16 MiB, which no spec and no snapshot is"
+
+
 def test_validate_refuses_50_mb_of_garbage_without_reading_all_of_it(tmp_path: Path) -> None:
     with (tmp_path / "big.yaml").open("wb") as file:
         file.write(b"\x93garbage\n" * (50_000_000 // 9))
 
     run = run_program("validate", "big.yaml", cwd=tmp_path, before=("prlimit", f"--as={200 << 20}", "--cpu=10"))
 
-    assert_refused(run, 7, "cannot read big.yaml: larger than 16 MiB, which no spec and no snapshot is")
+    assert (run.code, run.out, run.err) == (1, f"big.yaml::$: {TOO_LARGE}\n", "")
 
 
 def test_validate_stops_reading_an_endless_file() -> None:
     run = run_program("validate", "/dev/zero", before=LIMITED)
 
-    assert_refused(run, 7, "cannot read /dev/zero: larger than 16 MiB, which no spec and no snapshot is")
+    assert (run.code, run.out, run.err) == (1, f"/dev/zero::$: {TOO_LARGE}\n", "")
 
 
 @pytest.mark.parametrize(

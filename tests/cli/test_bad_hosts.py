@@ -150,7 +150,13 @@ REFUSALS = (
             "/dev/nvidiactl, /dev/nvidia-uvm, /dev/nvidia0 are missing or not a character device;"
             " create with: nvidia-modprobe -c 255 -c 0 && nvidia-modprobe -u -c 0"
         ),
-        warnings=(),
+        warnings=(
+            (
+                "/dev/nvidia-uvm-tools is missing: unified memory events, for profilers; create it with:"
+                " nvidia-modprobe -u -c 0"
+            ),
+            "/dev/nvidia-modeset is missing: mode setting, for Vulkan and displays; create it with: nvidia-modprobe -m",
+        ),
     ),
     Refusal(
         name="nvidiactl is a file",
@@ -205,6 +211,10 @@ REFUSALS = (
         message=(
             f"the kernel module {VERSION} is loaded ({PROC_VERSION}) but there is no libcuda.so.{VERSION} below /;"
             f" install the user-space driver {VERSION}, or name its directory with --driver-root"
+        ),
+        warnings=tuple(
+            f"{LIBDIR}/{name}: leads through more than 40 symbolic links; remove the link cycle; it is not injected"
+            for name in ("libcuda.so", "libcuda.so.1", f"libcuda.so.{VERSION}")
         ),
     ),
     Refusal(
@@ -299,14 +309,14 @@ ODDITIES = (
     Oddity(
         name="linker cache is a link cycle",
         spoil=linked("/etc/ld.so.cache", "ld.so.cache"),
-        warnings=(CACHE.format("/etc/ld.so.cache leads through more than 40 symbolic links; remove the link cycle"),),
+        warnings=(CACHE.format("leads through more than 40 symbolic links; remove the link cycle"),),
     ),
     Oddity(
         name="a library is a link cycle",
         spoil=linked(f"{LIBDIR}/libnvidia-encode.so.{VERSION}", f"libnvidia-encode.so.{VERSION}"),
         warnings=(
             (
-                f"{LIBDIR}/libnvidia-encode.so.{VERSION}: {LIBDIR}/libnvidia-encode.so.{VERSION} leads through more"
+                f"{LIBDIR}/libnvidia-encode.so.{VERSION}: leads through more"
                 " than 40 symbolic links; remove the link cycle; it is not injected"
             ),
         ),
@@ -336,13 +346,39 @@ def test_an_odd_host_has_the_same_spec_and_a_warning(
 
 
 UNREADABLE = (
-    ("libcuda", LIBCUDA, 5, f"no libcuda.so.{VERSION} can be used ({LIBCUDA}: Permission denied); {REINSTALL}"),
-    ("GPU node's directory", "/dev", 7, "cannot read /dev/nvidia0: Permission denied; run as a user who may read it"),
+    (
+        "libcuda",
+        LIBCUDA,
+        5,
+        (
+            f"no libcuda.so.{VERSION} can be used ({LIBCUDA}: Permission denied);"
+            f" run as a user who may read it, or {REINSTALL}"
+        ),
+        (),
+    ),
+    (
+        "GPU node's directory",
+        "/dev",
+        7,
+        "cannot read /dev/nvidia0: Permission denied; run as a user who may read it",
+        (
+            (
+                "/dev/nvidia-uvm-tools cannot be looked at (Permission denied): unified memory events, for profilers;"
+                " create it with: nvidia-modprobe -u -c 0"
+            ),
+            (
+                "/dev/nvidia-modeset cannot be looked at (Permission denied): mode setting, for Vulkan and displays;"
+                " create it with: nvidia-modprobe -m"
+            ),
+            "/dev/dri/by-path: Permission denied; by-path names are not injected",
+        ),
+    ),
     (
         "list of GPUs",
         "/proc/driver/nvidia/gpus",
         7,
         "cannot read /proc/driver/nvidia/gpus: Permission denied; run as a user who may read it",
+        (),
     ),
     (
         "library directory",
@@ -352,13 +388,25 @@ UNREADABLE = (
             f"the kernel module {VERSION} is loaded ({PROC_VERSION}) but there is no libcuda.so.{VERSION} below /;"
             f" install the user-space driver {VERSION}, or name its directory with --driver-root"
         ),
+        tuple(
+            f"{directory}: Permission denied; its libraries are not looked at"
+            for directory in (LIBDIR, "/lib/x86_64-linux-gnu")
+        ),
     ),
 )
 
 
-@pytest.mark.parametrize(("name", "path", "code", "message"), UNREADABLE, ids=[row[0] for row in UNREADABLE])
+@pytest.mark.parametrize(
+    ("name", "path", "code", "message", "warnings"), UNREADABLE, ids=[row[0] for row in UNREADABLE]
+)
 def test_what_may_not_be_read_is_named(
-    name: str, path: str, code: int, message: str, make_host: MakeHost, standing: StandingSpec
+    name: str,
+    path: str,
+    code: int,
+    message: str,
+    warnings: tuple[str, ...],
+    make_host: MakeHost,
+    standing: StandingSpec,
 ) -> None:
     root = make_host()
     place = root / path[1:]
@@ -369,7 +417,7 @@ def test_what_may_not_be_read_is_named(
     finally:
         place.chmod(mode)  # so that it can be removed
 
-    assert_refused(run, code, message)
+    assert_refused(run, code, message, warnings)
     standing.assert_untouched()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cdigen.cdi.validate import find_violations
-from cdigen.cli import run
+from cdigen.main import run
 from cdigen.schema import find_schema_violations
 from tests.golden.hosts import (
     ARGUMENTS,

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from cdigen.build.options import BuildOptions
+from cdigen.build.plan import build_plan
+from cdigen.build.spec import build_spec
+from cdigen.cdi.model import to_document
+from cdigen.cdi.validate import find_violations
+from tests.hosts import LIBDIR, VERSION, Entries, inventory_of, minimal_entries, moved, without
+
+READ_ONLY = ["ro", "nosuid", "nodev", "bind"]
+
+
+def document_of(entries: Entries, options: BuildOptions, **roots: str) -> dict[str, object]:
+    document = to_document(build_spec(build_plan(inventory_of(entries, **roots), options)))
+    assert find_violations(document, hook_free=True) == ()
+    return document
+
+
+def mount(host_path: str, container_path: str) -> dict[str, object]:
+    return {"hostPath": host_path, "containerPath": container_path, "options": READ_ONLY}
+
+
+def node(path: str, host_path: str | None = None) -> dict[str, object]:
+    return {"path": path, **({"hostPath": host_path} if host_path else {}), "permissions": "rw"}
+
+
+def test_the_spec_of_a_small_host() -> None:
+    gpu = {
+        "deviceNodes": [
+            node("/dev/nvidia0"),
+            node("/dev/dri/card0"),
+            node("/dev/dri/renderD128"),
+            node("/dev/dri/by-path/pci-0000:01:00.0-card", "/dev/dri/card0"),
+            node("/dev/dri/by-path/pci-0000:01:00.0-render", "/dev/dri/renderD128"),
+        ]
+    }
+    cuda, nvml = f"{LIBDIR}/libcuda.so.{VERSION}", f"{LIBDIR}/libnvidia-ml.so.{VERSION}"
+    assert document_of(minimal_entries(), BuildOptions()) == {
+        "cdiVersion": "0.5.0",
+        "kind": "nvidia.com/gpu",
+        "devices": [
+            {"name": "0", "containerEdits": gpu},
+            {"name": "GPU-00000000-0000-4000-8000-000000000000", "containerEdits": gpu},
+            {"name": "all", "containerEdits": gpu},
+        ],
+        "containerEdits": {
+            "env": ["NVIDIA_VISIBLE_DEVICES=void", f"TRITON_LIBCUDA_PATH={LIBDIR}"],
+            "deviceNodes": [
+                node("/dev/nvidiactl"),
+                node("/dev/nvidia-uvm"),
+                node("/dev/nvidia-uvm-tools"),
+                node("/dev/nvidia-modeset"),
+            ],
+            "mounts": [
+                mount(
+                    f"/usr/lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin",
+                    f"/lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin",
+                ),
+                mount("/usr/bin/nvidia-smi", "/usr/bin/nvidia-smi"),
+                *(
+                    mount(source, f"{directory}/{name}")
+                    for directory in (LIBDIR, "/usr/lib64")
+                    for source, name in (
+                        (cuda, "libcuda.so"),
+                        (cuda, "libcuda.so.1"),
+                        (cuda, f"libcuda.so.{VERSION}"),
+                        (nvml, "libnvidia-ml.so.1"),
+                        (nvml, f"libnvidia-ml.so.{VERSION}"),
+                    )
+                ),
+            ],
+        },
+    }
+
+
+def test_the_spec_of_a_host_with_every_choice_made() -> None:
+    root = "/run/driver"
+    entries = moved(without(minimal_entries(machine="aarch64"), "/sys", "/dev/dri"), root, "/usr", "/lib", "/dev")
+    options = BuildOptions(
+        vendor="example.com",
+        device_class="accelerator",
+        strategies=("type-index",),
+        with_all=False,
+        library_directories=("/opt/lib",),
+    )
+    libraries = f"{root}/usr/lib/aarch64-linux-gnu"
+    assert document_of(entries, options, driver_root=root) == {
+        "cdiVersion": "0.5.0",
+        "kind": "example.com/accelerator",
+        "devices": [
+            {"name": "gpu0", "containerEdits": {"deviceNodes": [node("/dev/nvidia0", f"{root}/dev/nvidia0")]}},
+        ],
+        "containerEdits": {
+            "env": ["NVIDIA_VISIBLE_DEVICES=void", "TRITON_LIBCUDA_PATH=/opt/lib"],
+            "deviceNodes": [
+                node(f"/dev/{name}", f"{root}/dev/{name}")
+                for name in ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
+            ],
+            "mounts": [
+                mount(
+                    f"{root}/usr/lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin",
+                    f"/lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin",
+                ),
+                mount(f"{libraries}/libcuda.so.{VERSION}", "/opt/lib/libcuda.so"),
+                mount(f"{libraries}/libcuda.so.{VERSION}", "/opt/lib/libcuda.so.1"),
+                mount(f"{libraries}/libcuda.so.{VERSION}", f"/opt/lib/libcuda.so.{VERSION}"),
+                mount(f"{libraries}/libnvidia-ml.so.{VERSION}", "/opt/lib/libnvidia-ml.so.1"),
+                mount(f"{libraries}/libnvidia-ml.so.{VERSION}", f"/opt/lib/libnvidia-ml.so.{VERSION}"),
+            ],
+        },
+    }
+
+
+def test_a_host_that_needs_nothing_new_has_the_lowest_version() -> None:
+    entries = without(minimal_entries(), "/dev/dri", "/sys")
+    assert document_of(entries, BuildOptions(strategies=("type-index",)))["cdiVersion"] == "0.3.0"
+    assert document_of(entries, BuildOptions(strategies=("index",)))["cdiVersion"] == "0.5.0"
+    assert document_of(entries, BuildOptions(strategies=("type-index", "uuid")))["cdiVersion"] == "0.3.0"

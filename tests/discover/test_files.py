@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.hosts import (
+    LIBDIR,
+    VERSION,
+    Entries,
+    Entry,
+    damaged,
+    inventory_of,
+    library,
+    library_entries,
+    link,
+    minimal_entries,
+    program,
+    text,
+    without,
+)
+
+if TYPE_CHECKING:
+    from cdigen.inventory import DriverFile, Inventory
+
+FIRMWARE = f"nvidia/{VERSION}/gsp_ga10x.bin"
+MANIFEST = "/usr/share/nvidia/files.d/sandboxutils-filelist.json"
+VULKAN = "/usr/share/vulkan/icd.d/nvidia_icd.json"
+SMI = "/usr/bin/nvidia-smi"
+GLX = library_entries("libGLX_nvidia", "libGLX_nvidia.so.0", LIBDIR)
+OPENCL = library_entries("libnvidia-opencl", "libnvidia-opencl.so.1", LIBDIR)
+
+
+def icd(library_path: str) -> Entry:
+    return text(f'{{"file_format_version": "1.0.0", "ICD": {{"library_path": "{library_path}"}}}}')
+
+
+def scan(entries: Entries) -> Inventory:
+    return inventory_of({**minimal_entries(), **entries})
+
+
+def files(inventory: Inventory, kind: str) -> list[DriverFile]:
+    return [file for file in inventory.files if file.kind == kind]
+
+
+def findings(inventory: Inventory) -> list[tuple[str, str, str, str]]:
+    return [(finding.level, finding.code, finding.subject, finding.message) for finding in inventory.findings]
+
+
+def left_out(inventory: Inventory) -> list[tuple[str, str]]:
+    return [(entry.host_path, entry.reason) for entry in inventory.left_out]
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "entry", "libraries"),
+    [
+        ("/etc/OpenCL/vendors/nvidia.icd", "/etc/OpenCL/vendors/nvidia.icd", text("libnvidia-opencl.so.1\n"), OPENCL),
+        (
+            "/usr/share/OpenCL/vendors/nvidia.icd",
+            "/etc/OpenCL/vendors/nvidia.icd",
+            text("libnvidia-opencl.so.1"),
+            OPENCL,
+        ),
+        (VULKAN, "/etc/vulkan/icd.d/nvidia_icd.json", icd("libGLX_nvidia.so.0"), GLX),
+        (
+            "/usr/share/vulkan/icd.d/nvidia_icd.x86_64.json",
+            "/etc/vulkan/icd.d/nvidia_icd.x86_64.json",
+            icd("libGLX_nvidia.so.0"),
+            GLX,
+        ),
+        (
+            "/usr/local/share/glvnd/egl_vendor.d/10_nvidia.json",
+            "/usr/share/glvnd/egl_vendor.d/10_nvidia.json",
+            icd("libGLX_nvidia.so.0"),
+            GLX,
+        ),
+        (
+            "/etc/egl/egl_external_platform.d/15_nvidia_gbm.json",
+            "/usr/share/egl/egl_external_platform.d/15_nvidia_gbm.json",
+            icd("libGLX_nvidia.so.0"),
+            GLX,
+        ),
+        (
+            "/etc/vulkan/implicit_layer.d/nvidia_layers.json",
+            "/etc/vulkan/implicit_layer.d/nvidia_layers.json",
+            text('{"layers": [{"library_path": "libGLX_nvidia.so.0"}, {"component_layers": []}]}'),
+            GLX,
+        ),
+    ],
+)
+def test_a_configuration_file_goes_to_one_place_wherever_the_host_has_it(
+    path: str, target: str, entry: Entry, libraries: Entries
+) -> None:
+    inventory = scan({path: entry, **libraries})
+    (file,) = files(inventory, "config")
+    assert (file.host_path, file.container_paths) == (path, (target,))
+    assert findings(inventory) == []
+
+
+def test_of_the_places_of_a_configuration_file_the_first_is_taken() -> None:
+    inventory = scan(
+        {VULKAN: icd("libGLX_nvidia.so.0"), VULKAN.replace("/usr/share", "/etc"): icd("libGLX_nvidia.so.0"), **GLX}
+    )
+    assert [file.host_path for file in files(inventory, "config")] == ["/etc/vulkan/icd.d/nvidia_icd.json"]
+
+
+def test_a_configuration_file_is_taken_behind_its_link() -> None:
+    inventory = scan({VULKAN: link("/opt/icd"), "/opt/icd": icd("libGLX_nvidia.so.0"), **GLX})
+    (file,) = files(inventory, "config")
+    assert (file.host_path, file.container_paths) == ("/opt/icd", ("/etc/vulkan/icd.d/nvidia_icd.json",))
+
+
+def test_a_configuration_file_that_names_a_missing_library_is_a_finding_and_injected() -> None:
+    inventory = scan({VULKAN: icd("libGLX_nvidia.so.0")})
+    assert [file.host_path for file in files(inventory, "config")] == [VULKAN]
+    assert findings(inventory) == [
+        (
+            "warning",
+            "dangling-configuration",
+            VULKAN,
+            (
+                f"{VULKAN} names libGLX_nvidia.so.0, which is not injected; programs that read it will not find that"
+                " library; install it, or remove the file"
+            ),
+        )
+    ]
+
+
+def test_a_32_bit_library_does_not_serve_a_configuration_file() -> None:
+    inventory = scan(
+        {
+            VULKAN: icd("libGLX_nvidia.so.0"),
+            f"{LIBDIR}/libGLX_nvidia.so.{VERSION}": library("libGLX_nvidia.so.0", "i386"),
+        }
+    )
+    assert [code for _, code, _, _ in findings(inventory)] == ["dangling-configuration"]
+
+
+def test_a_library_that_is_named_by_an_absolute_path_is_mounted_there_too() -> None:
+    store = "/nix/store/fictional-nvidia-x11/lib"
+    inventory = scan(
+        {
+            VULKAN: icd(f"{store}/libGLX_nvidia.so.0"),
+            f"{LIBDIR}/libGLX_nvidia.so.0": link(f"{store}/libGLX_nvidia.so.0"),
+            **library_entries("libGLX_nvidia", "libGLX_nvidia.so.0", store),
+        }
+    )
+    (glx,) = (found for found in inventory.libraries if "GLX" in found.file_name)
+    assert glx.host_path == f"{store}/libGLX_nvidia.so.{VERSION}"
+    assert glx.absolute_paths == (f"{store}/libGLX_nvidia.so.0",)
+    assert findings(inventory) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere/libGLX_nvidia.so.0", "/usr/bin/nvidia-smi", f"{LIBDIR}/../x86_64-linux-gnu/libGLX_nvidia.so.0"]
+)
+def test_an_absolute_path_that_leads_to_no_library_of_the_driver_or_climbs_is_a_finding(path: str) -> None:
+    inventory = scan({VULKAN: icd(path), **GLX})
+    assert all(found.absolute_paths == () for found in inventory.libraries)
+    assert [(code, subject) for _, code, subject, _ in findings(inventory)] == [("dangling-configuration", VULKAN)]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (text("{"), "not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        (text("[]"), "not a JSON object"),
+        (text("{}"), "neither ICD nor layer nor layers"),
+        (icd("a\\nb"), "not a library name: 'a\\nb'"),
+        (icd("a\\u0000b"), "not a library name: 'a\\x00b'"),
+        ({"kind": "file", "unreadable": "Permission denied"}, "Permission denied"),
+    ],
+)
+def test_a_configuration_file_that_cannot_be_read_is_injected_with_a_finding(entry: Entry, reason: str) -> None:
+    inventory = scan({VULKAN: entry})
+    assert [file.host_path for file in files(inventory, "config")] == [VULKAN]
+    assert findings(inventory) == [
+        (
+            "warning",
+            "configuration-file",
+            VULKAN,
+            f"{VULKAN}: {reason}; it is injected as it is; reinstall its package",
+        )
+    ]
+
+
+def test_a_configuration_file_that_is_a_dangling_link_is_left_out() -> None:
+    inventory = scan({VULKAN: link("nowhere")})
+    assert files(inventory, "config") == []
+    assert left_out(inventory) == [(VULKAN, "a link that leads to nothing")]
+
+
+@pytest.mark.parametrize("name", ["nvidia_icd\n- x.json", "nvidia_icd: y.json", "nvidia_icd #.json"])
+def test_a_configuration_file_with_an_odd_name_is_left_out(name: str) -> None:
+    path = f"/etc/vulkansc/icd.d/{name}"
+    inventory = scan({path: icd("libGLX_nvidia.so.0"), **GLX})
+    assert files(inventory, "config") == []
+    assert left_out(inventory) == [(path.replace("\n", "\\n"), "not a regular file with an ordinary name")]
+
+
+def test_data_below_a_library_directory_is_mounted_below_every_one() -> None:
+    (dll,) = files(scan({f"{LIBDIR}/nvidia/wine/_nvngx.dll": text("")}), "data")
+    assert (dll.container_paths, dll.library_relative) == ((), ("nvidia/wine/_nvngx.dll",))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        f"{LIBDIR}/nvidia/xorg/libglxserver_nvidia.so.{VERSION}",
+        f"/usr/lib64/xorg/modules/extensions/libglxserver_nvidia.so.{VERSION}",
+        "/usr/lib/xorg/modules/extensions/libglxserver_nvidia.so",
+    ],
+)
+def test_a_module_of_the_x_server_is_mounted_where_both_families_look(place: str) -> None:
+    (module,) = files(scan({place: library("libglxserver_nvidia.so")}), "xorg")
+    assert (module.host_path, module.container_paths) == (
+        place,
+        (
+            "/usr/lib/xorg/modules/extensions/libglxserver_nvidia.so",
+            "/usr/lib64/xorg/modules/extensions/libglxserver_nvidia.so",
+        ),
+    )
+
+
+def test_firmware_is_found_in_a_merged_lib() -> None:
+    (firmware,) = files(scan({}), "firmware")
+    assert (firmware.host_path, firmware.container_paths) == (
+        f"/usr/lib/firmware/{FIRMWARE}",
+        (f"/lib/firmware/{FIRMWARE}",),
+    )
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["/usr/lib/firmware/updates/99.9.9-fictional", "/usr/lib/firmware/updates", "/usr/lib/firmware/99.9.9-fictional"],
+)
+def test_firmware_for_this_kernel_comes_first(place: str) -> None:
+    (firmware,) = files(scan({f"{place}/{FIRMWARE}": text("")}), "firmware")
+    assert firmware.host_path == f"{place}/{FIRMWARE}"
+
+
+def test_firmware_of_another_kernel_release_is_not_looked_at() -> None:
+    (firmware,) = files(scan({f"/usr/lib/firmware/1.2.3-other/{FIRMWARE}": text("")}), "firmware")
+    assert firmware.host_path == f"/usr/lib/firmware/{FIRMWARE}"
+
+
+def test_a_custom_firmware_path_of_the_kernel_comes_before_all() -> None:
+    inventory = scan(
+        {
+            "/sys/module/firmware_class/parameters/path": text("/var/lib/firmware\n"),
+            f"/var/lib/firmware/{FIRMWARE}": text(""),
+            f"/usr/lib/firmware/updates/{FIRMWARE}": text(""),
+        }
+    )
+    (firmware,) = files(inventory, "firmware")
+    assert (firmware.host_path, firmware.container_paths, firmware.why) == (
+        f"/var/lib/firmware/{FIRMWARE}",
+        (f"/lib/firmware/{FIRMWARE}",),
+        f"firmware of driver {VERSION}, below /var/lib/firmware",
+    )
+
+
+@pytest.mark.parametrize("path", ["", "relative", "/a/../../b", "/a\x1b[2J", "/none", "(null)", "/{release}{0}"])
+def test_a_firmware_path_that_leads_nowhere_is_passed_over(path: str) -> None:
+    inventory = scan({"/sys/module/firmware_class/parameters/path": text(f"{path}\n")})
+    assert [file.host_path for file in files(inventory, "firmware")] == [f"/usr/lib/firmware/{FIRMWARE}"]
+    assert findings(inventory) == []
+
+
+def test_a_host_without_firmware_is_noted() -> None:
+    inventory = inventory_of(without(minimal_entries(), "/usr/lib/firmware"))
+    assert findings(inventory) == [
+        (
+            "note",
+            "no-firmware",
+            f"nvidia/{VERSION}",
+            (
+                f"no firmware nvidia/{VERSION} below /lib/firmware/updates/99.9.9-fictional, /lib/firmware/updates,"
+                " /lib/firmware/99.9.9-fictional, /lib/firmware, /firmware; containers do not need it, GPUs that run"
+                " the GSP do"
+            ),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (damaged(), "empty file"),
+        ({"kind": "file", "unreadable": "Permission denied"}, "Permission denied"),
+        (link("nvidia-smi"), "leads through more than 40 symbolic links; remove the link cycle"),
+    ],
+)
+def test_a_program_that_cannot_be_used_is_a_finding(entry: Entry, reason: str) -> None:
+    inventory = scan({SMI: entry})
+    assert files(inventory, "binary") == []
+    assert findings(inventory) == [("warning", "unusable-file", SMI, f"{SMI}: {reason}; it is not injected")]
+
+
+def test_a_program_for_another_machine_is_left_out() -> None:
+    inventory = scan({SMI: library(None, "aarch64")})
+    assert files(inventory, "binary") == []
+    assert left_out(inventory) == [(SMI, "made for 64-bit aarch64, not for x86_64")]
+
+
+def test_a_program_that_changes_the_host_is_left_out_with_the_reason() -> None:
+    inventory = scan({"/usr/bin/nvidia-modprobe": program()})
+    assert [file.host_path for file in files(inventory, "binary")] == [SMI]
+    assert left_out(inventory) == [("/usr/bin/nvidia-modprobe", "setuid root and works on the host's kernel modules")]
+
+
+def test_what_the_drivers_own_list_has_and_nobody_found_is_a_finding() -> None:
+    listed = (
+        '[{"name": "libcuda.so.999.88.77", "type": "LIB", "category": ["cuda"]},'
+        ' {"name": "nvidia-smi", "type": "BINARY"},'
+        ' {"name": "firmware/gsp_ga10x.bin", "type": "FIRMWARE"},'
+        ' {"name": "libcuda.so.1", "type": "SYMLINK"},'
+        ' {"name": "libnvidia-fbc.so.999.88.77", "type": "LIB"},'
+        ' {"name": "libnvidia-new.so.999.88.77", "type": "LIB", "optional": true}]'
+    )
+    assert findings(scan({MANIFEST: text(listed)})) == [
+        (
+            level,
+            "manifest",
+            f"{name}.so.{VERSION}",
+            f"{MANIFEST} lists {name}.so.{VERSION} (LIB), which was not found in the directories that are searched",
+        )
+        for level, name in (("warning", "libnvidia-fbc"), ("note", "libnvidia-new"))
+    ]
+
+
+def test_what_was_left_out_for_a_reason_is_no_finding_of_the_drivers_list() -> None:
+    listed = '[{"name": "libnvidia-gtk3.so.999.88.77", "type": "LIB"}]'
+    inventory = scan({MANIFEST: text(listed), f"{LIBDIR}/libnvidia-gtk3.so.{VERSION}": library("libnvidia-gtk3.so.1")})
+    assert findings(inventory) == []
+
+
+def test_a_drivers_list_that_cannot_be_read_is_a_note() -> None:
+    assert findings(scan({MANIFEST: text("{}")})) == [
+        (
+            "note",
+            "manifest",
+            MANIFEST,
+            f"{MANIFEST}: not a JSON array; what was found cannot be compared with the driver's own list",
+        )
+    ]
+
+
+def test_sockets_that_are_there_now_are_facts() -> None:
+    inventory = scan(
+        {
+            "/var/run": link("/run"),
+            "/run/nvidia-persistenced/socket": {"kind": "socket"},
+            "/run/nvidia-fabricmanager/socket": text("no socket"),
+            "/tmp/nvidia-mps": {"kind": "dir"},  # noqa: S108 - a fixed name of CUDA's
+        }
+    )
+    assert [(entry.host_path, entry.container_path) for entry in inventory.sockets] == [
+        ("/run/nvidia-persistenced/socket", "/run/nvidia-persistenced/socket"),
+        ("/tmp/nvidia-mps", "/tmp/nvidia-mps"),  # noqa: S108
+    ]
