@@ -49,13 +49,13 @@ def run_generate(target: Target, options: BuildOptions, *, output: str, file_for
     if not as_json:
         say_findings(inventory.findings)
     if output == "-":
-        validate_rendered(data)
+        validate_rendered(data, file_format)
         _write_stdout(data)
         return 0
     # Bytes that are on the disk already were validated by this same version before they got there: the header
     # names it. JSON has no header, so it is always validated.
     if file_format == "json" or not _is_already(output, data):
-        validate_rendered(data)
+        validate_rendered(data, file_format)
     changed = write_file(output, data)
     if not output.endswith(ENGINE_SUFFIXES):
         say(
@@ -85,7 +85,7 @@ def render_plan(plan: Plan, driver: Driver, file_format: str) -> bytes:
     return render_yaml(document, header)
 
 
-def validate_rendered(data: bytes) -> None:
+def validate_rendered(data: bytes, file_format: str) -> None:
     """Check the bytes of a spec as an engine would read them, and that they hold no hook.
 
     Raises:
@@ -97,7 +97,7 @@ def validate_rendered(data: bytes) -> None:
     try:
         violations = [
             f"{violation.place}: {violation.message}"
-            for violation in find_violations(parse_document(data), hook_free=True)
+            for violation in find_violations(parse_document(data, is_json=file_format == "json"), hook_free=True)
         ]
     except ParseError as error:
         violations = [str(error)]

@@ -25,7 +25,7 @@ def load_spec(path: str) -> dict[str, object]:
     """
     name = one_line(path)
     try:
-        document = parse_document(read_input(path))
+        document = parse_document(read_input(path), is_json=path.endswith(".json"))
     except ParseError as error:
         raise DocumentError(f"{name}: {error}; write it anew with: cdigen generate") from error
     violations = find_violations(document)

@@ -38,7 +38,7 @@ def run_validate(files: Sequence[str], *, hook_free: bool, as_json: bool) -> int
             continue
         document: object = None
         try:
-            document = parse_document(data)
+            document = parse_document(data, is_json=file.endswith(".json"))
             violations = find_violations(document, hook_free=hook_free)
         except ParseError as error:
             violations = (Violation(place="$", message=str(error)),)

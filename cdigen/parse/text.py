@@ -29,10 +29,10 @@ def decode_json(data: bytes) -> object:
     Raises:
         ParseError: as for `decode_text`, or the text is not JSON.
     """
-    import json
+    from cdigen.parse.json_document import parse_json
 
+    text = decode_text(data)
     try:
-        value: object = json.loads(decode_text(data))
-    except (ValueError, RecursionError) as error:
+        return parse_json(text)
+    except ParseError as error:
         raise ParseError(f"not JSON: {error}") from error
-    return value

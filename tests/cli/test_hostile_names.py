@@ -70,7 +70,7 @@ def spec_of(entries: Entries) -> dict[str, object]:
     inventory = inventory_of(entries)
     plan = build_plan(inventory, BuildOptions())
     rendered = render_plan(plan, inventory.driver, "yaml")
-    validate_rendered(rendered)
+    validate_rendered(rendered, "yaml")
     document = safe_load(rendered)
     assert document == to_document(build_spec(plan)) == parse_document(rendered)
     assert json.loads(render_plan(plan, inventory.driver, "json")) == document

@@ -163,7 +163,7 @@ def test_an_absolute_path_that_leads_to_no_library_of_the_driver_or_climbs_is_a_
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        (text("{"), "not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        (text("{"), "not JSON: line 1, column 2: expecting property name enclosed in double quotes"),
         (text("[]"), "not a JSON object"),
         (text("{}"), "neither ICD nor layer nor layers"),
         (icd("a\\nb"), "not a library name: 'a\\nb'"),

@@ -40,7 +40,7 @@ def test_an_empty_list_is_a_value() -> None:
         (b"", "empty file"),
         (b"{}", "not a JSON array"),
         (b"\xff", "not UTF-8 at byte 0"),
-        (b"[1", "not JSON: Expecting ',' delimiter: line 1 column 3 (char 2)"),
+        (b"[1", "not JSON: line 1, column 3: expecting ',' delimiter"),
         (b"[1]", "[0] is not an object"),
         (b'[{"type": "LIB"}]', "[0].name is not a printable string"),
         (b'[{"name": "a\\n", "type": "LIB"}]', "[0].name is not a printable string"),
