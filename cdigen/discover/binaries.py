@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.discover.catalog import BINARIES, BINARY_DIRECTORIES, LEFT_OUT_BINARIES, BinaryRow
-from cdigen.errors import ParseError
+from cdigen.discover.loadable import find_loadable
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import Driver, DriverFile
 
@@ -46,25 +46,14 @@ def find_binaries(
 def _find_binary(
     row: BinaryRow, view: View, places: tuple[str, ...], driver: Driver, notes: Notes
 ) -> DriverFile | None:
-    for place in places:
-        path = f"{place}/{row.name}"
-        try:
-            target = view.find(path)
-            if target is None or target[1].kind != "file":
-                continue
-            elf = view.host.elf(view.host_path(target[0]))
-        except (ParseError, HostReadError, LinkError) as error:
-            notes.damaged(view.host_path(path), error, "it is not injected")
-            continue
-        if (elf.bits, elf.machine) != (64, driver.machine):
-            notes.leave_out(view.host_path(path), f"made for {elf.bits}-bit {elf.machine}, not for {driver.machine}")
-            continue
-        return DriverFile(
-            kind="binary",
-            host_path=view.host_path(target[0]),
-            container_paths=(f"/usr/bin/{row.name}",),
-            group=row.group,
-            why=f"catalog: {row.reason}" + (f", through {path}" if target[0] != path else ""),
-            elf=elf,
-        )
-    return None
+    found = find_loadable(view, (f"{place}/{row.name}" for place in places), driver, notes)
+    if found is None:
+        return None
+    return DriverFile(
+        kind="binary",
+        host_path=found.host_path,
+        container_paths=(f"/usr/bin/{row.name}",),
+        group=row.group,
+        why=f"catalog: {row.reason}" + (f", through {found.path}" if found.is_behind_links else ""),
+        elf=found.elf,
+    )

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cdigen.discover.catalog import CONTROL_NODES
-from cdigen.discover.notes import is_safe_path
+from cdigen.discover.notes import is_safe_path, reason_of
 from cdigen.errors import IncompleteError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import DeviceNode
@@ -64,7 +64,7 @@ def find_control_nodes(dev: View, notes: Notes) -> tuple[tuple[DeviceNode, ...],
             if node is None and dev.lstat(path) is not None:
                 problem = "is not a character device"
         except (HostReadError, LinkError) as error:
-            problem = f"cannot be looked at ({getattr(error, 'reason', None) or error})"
+            problem = f"cannot be looked at ({reason_of(error)})"
         if node is not None:
             nodes.append(node)
         elif required:

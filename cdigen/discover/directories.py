@@ -12,6 +12,7 @@ from cdigen.discover.catalog import (
     LINKER_CACHES,
     SUBDIRECTORIES,
 )
+from cdigen.discover.notes import reason_of
 from cdigen.errors import ParseError
 from cdigen.host import HostReadError, LinkError, View
 
@@ -75,7 +76,7 @@ def _cached_directories(driver: View, notes: Notes) -> list[str]:
                 continue
             entries = driver.host.linker_cache(driver.host_path(resolved), LINKER_CACHE_PREFIXES)
         except (ParseError, HostReadError, LinkError) as error:
-            reason = getattr(error, "reason", None) or str(error)
+            reason = reason_of(error)
             path = driver.host_path(cache)
             notes.add(
                 "warning",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.discover.catalog import MACHINES
 from cdigen.discover.devices import GPU_NODE
-from cdigen.discover.notes import UNSAFE_PATH, is_safe_path
+from cdigen.discover.notes import UNSAFE_PATH, is_safe_path, reason_of
 from cdigen.errors import IncompleteError, NoDriverError, ParseError, VersionMismatchError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import Driver
@@ -103,7 +103,7 @@ def _find_kernel(system: View, notes: Notes) -> _Kernel | None:
                 "warning",
                 "kernel-version",
                 path,
-                f"{path}: {getattr(error, 'reason', None) or error}; it does not tell the kernel module's version",
+                f"{path}: {reason_of(error)}; it does not tell the kernel module's version",
             )
     return None
 

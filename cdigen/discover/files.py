@@ -1,4 +1,4 @@
-"""Configuration and data files of the driver, the X server's modules, and firmware."""
+"""Configuration and data files of the driver, and firmware."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 from cdigen.discover.catalog import (
     FILES,
     FIRMWARE_DIRECTORIES,
-    XORG_MODULE_DIRECTORIES,
-    XORG_MODULES,
-    XORG_SUBDIRECTORIES,
     FileRow,
 )
-from cdigen.discover.notes import is_safe_name
+from cdigen.discover.notes import is_safe_name, reason_of
 from cdigen.errors import ParseError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import Driver, DriverFile
@@ -109,52 +106,9 @@ def _asks_for(row: FileRow, view: View, path: str, notes: Notes) -> tuple[str, .
             "warning",
             "configuration-file",
             host_path,
-            f"{host_path}: {getattr(error, 'reason', None) or error}; it is injected as it is; reinstall its package",
+            f"{host_path}: {reason_of(error)}; it is injected as it is; reinstall its package",
         )
         return ()
-
-
-def find_xorg_modules(view: View, directories: tuple[str, ...], driver: Driver, notes: Notes) -> tuple[DriverFile, ...]:
-    """Return the driver's modules of the X server, to be mounted in both families' module directories.
-
-    Args, errors: see `find_files`.
-    """
-    found = []
-    for name, kind, reason, _ in XORG_MODULES:
-        module = _find_xorg_module(view, directories, (f"{name}.{driver.version}", name), kind, driver, notes)
-        if module is not None:
-            found.append(
-                DriverFile(
-                    kind="xorg",
-                    host_path=view.host_path(module),
-                    container_paths=tuple(f"{directory}/{kind}/{name}" for directory in XORG_MODULE_DIRECTORIES),
-                    group="display",
-                    why=f"catalog: {reason}",
-                    elf=view.host.elf(view.host_path(module)),
-                )
-            )
-    return tuple(found)
-
-
-def _find_xorg_module(
-    view: View, directories: tuple[str, ...], names: tuple[str, ...], kind: str, driver: Driver, notes: Notes
-) -> str | None:
-    for directory in directories:
-        for sub in XORG_SUBDIRECTORIES:
-            for name in names:
-                path = f"{directory}/{sub.format(kind=kind)}/{name}"
-                try:
-                    target = view.find(path)
-                    if target is None or target[1].kind != "file":
-                        continue
-                    elf = view.host.elf(view.host_path(target[0]))
-                except (ParseError, HostReadError, LinkError) as error:
-                    notes.damaged(view.host_path(path), error, "it is not injected")
-                    continue
-                if (elf.bits, elf.machine) == (64, driver.machine):
-                    return target[0]
-                notes.leave_out(view.host_path(path), f"made for {elf.bits}-bit {elf.machine}")
-    return None
 
 
 def find_firmware(views: Views, driver: Driver, notes: Notes) -> tuple[DriverFile, ...]:
@@ -205,7 +159,7 @@ def _text(system: View, path: str, notes: Notes) -> str:
             "note",
             "unreadable",
             path,
-            f"{path}: {getattr(error, 'reason', None) or error}; it is taken as empty",
+            f"{path}: {reason_of(error)}; it is taken as empty",
         )
         return ""
     text = (data or b"").decode(errors="replace").strip()

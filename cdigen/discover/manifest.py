@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.discover.catalog import FILELIST
-from cdigen.discover.notes import is_safe_name
+from cdigen.discover.notes import is_safe_name, reason_of
 from cdigen.errors import ParseError
 from cdigen.host import HostReadError, LinkError
 from cdigen.parse.filelist import parse_filelist
@@ -34,7 +34,7 @@ def check_manifest(view: View, libraries: Iterable[Library], files: Iterable[Dri
             return
         entries = parse_filelist(data)
     except (ParseError, HostReadError, LinkError) as error:
-        reason = getattr(error, "reason", None) or str(error)
+        reason = reason_of(error)
         notes.add(
             "note",
             "manifest",

@@ -23,6 +23,11 @@ def is_safe_path(host_path: str) -> bool:
     return _UNSAFE_IN_PATH.search(host_path) is None
 
 
+def reason_of(error: CdigenError) -> str:
+    """Return why, without the path that a HostReadError's or LinkError's own message begins with."""
+    return getattr(error, "reason", None) or str(error)
+
+
 class Notes:
     """Collects findings in the order of discovery, and left-out files by path."""
 
@@ -48,7 +53,7 @@ class Notes:
             error: why: a ParseError, HostReadError or LinkError.
             consequence: what follows for containers, a clause.
         """
-        reason = getattr(error, "reason", None) or str(error)
+        reason = reason_of(error)
         self.add("warning", "unusable-file", host_path, f"{one_line(host_path)}: {reason}; {consequence}")
         self.leave_out(host_path, reason)
 

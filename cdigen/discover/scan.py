@@ -9,12 +9,13 @@ from cdigen.discover.binaries import find_binaries
 from cdigen.discover.devices import find_control_nodes, missing_nodes
 from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import find_driver
-from cdigen.discover.files import find_files, find_firmware, find_xorg_modules
+from cdigen.discover.files import find_files, find_firmware
 from cdigen.discover.gpus import find_gpus
 from cdigen.discover.libraries import find_libraries
 from cdigen.discover.manifest import check_manifest
 from cdigen.discover.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.discover.sockets import find_sockets
+from cdigen.discover.xorg import find_xorg_modules
 from cdigen.errors import CdigenError, ParseError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import DriverFile, Inventory, Library

@@ -1,0 +1,45 @@
+"""The driver's modules of the X server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.discover.catalog import XORG_MODULE_DIRECTORIES, XORG_MODULES, XORG_SUBDIRECTORIES
+from cdigen.discover.loadable import find_loadable
+from cdigen.inventory import Driver, DriverFile
+
+if TYPE_CHECKING:
+    from cdigen.discover.notes import Notes
+    from cdigen.host import View
+
+
+def find_xorg_modules(view: View, directories: tuple[str, ...], driver: Driver, notes: Notes) -> tuple[DriverFile, ...]:
+    """Return the driver's modules of the X server, to be mounted in both families' module directories.
+
+    Args:
+        view: the driver root.
+        directories: see `find_library_directories`.
+        driver: for the version in file names, and what the modules must be made for.
+        notes: gets what is damaged or foreign.
+    """
+    modules = []
+    for name, kind, reason, _ in XORG_MODULES:
+        paths = (
+            f"{directory}/{sub.format(kind=kind)}/{file_name}"
+            for directory in directories
+            for sub in XORG_SUBDIRECTORIES
+            for file_name in (f"{name}.{driver.version}", name)
+        )
+        found = find_loadable(view, paths, driver, notes)
+        if found is not None:
+            modules.append(
+                DriverFile(
+                    kind="xorg",
+                    host_path=found.host_path,
+                    container_paths=tuple(f"{directory}/{kind}/{name}" for directory in XORG_MODULE_DIRECTORIES),
+                    group="display",
+                    why=f"catalog: {reason}",
+                    elf=found.elf,
+                )
+            )
+    return tuple(modules)
