@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,6 +112,6 @@ def read_input(path: str) -> bytes:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
             data = file.read(MAX_DOCUMENT_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
         raise FileError(f"cannot read {one_line(path)}: {reason}; name a file that you may read") from error
     return data

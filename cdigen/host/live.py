@@ -57,7 +57,7 @@ class LiveHost(Host):
                 self._roots[prefix] = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             except (OSError, ValueError) as error:
                 self.close()
-                reason = error.strerror if isinstance(error, OSError) else str(error)
+                reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
                 raise FileError(
                     f"cannot open {one_line(directory)}: {reason}; name a directory with {option}"
                 ) from error

@@ -71,7 +71,7 @@ def open_descriptors() -> int:
         (("/", "/nowhere", None), "cannot open /nowhere: No such file or directory; name a directory with --procfs"),
         (("/", None, "/dev/null"), "cannot open /dev/null: Not a directory; name a directory with --sysfs"),
         (("/a\nb", None, None), "cannot open /a\\nb: No such file or directory; name a directory with --host-root"),
-        (("/a\0b", None, None), "cannot open /a\\x00b: embedded null byte; name a directory with --host-root"),
+        (("/a\0b", None, None), "cannot open /a\\x00b: a NUL character in the path; name a directory with --host-root"),
     ],
 )
 def test_a_root_that_cannot_be_opened_is_named_with_its_option(

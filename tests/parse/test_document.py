@@ -100,7 +100,7 @@ def test_yaml_that_is_refused_says_where_and_why(data: bytes, expected: str) -> 
     ("data", "expected"),
     [
         (b"", "line 1, column 1: expecting value"),
-        (b"[1,]", "line 1, column 4: expecting value"),
+        (b"[1 2]", "line 1, column 4: expecting ',' delimiter"),
         (b"[1] [2]", "line 1, column 5: extra data"),
         (b'{"a": 1,\n "b": {"a": 2, "\\u0061": 3}}', "line 2, column 16: duplicate key 'a'"),
         (b'{"a": 1, "x": ["a", {"a": "a"}], "a": 2}', "line 1, column 34: duplicate key 'a'"),
