@@ -69,6 +69,13 @@ _BUILD_OPTIONS = (
         "  [default: /usr/lib/<multiarch> and /usr/lib64]",
     ),
     click.option(
+        "--capabilities",
+        metavar="LIST",
+        default="all",
+        help="Mount only the files of these capabilities and what they need: compute, utility, graphics, video,"
+        " display, ngx, compat32, with commas between them.  [default: all but compat32]",
+    ),
+    click.option(
         "--ipc", is_flag=True, help="Mount the sockets of persistenced, fabricmanager and MPS that are there."
     ),
     click.option("--compat32", is_flag=True, help="Mount 32-bit libraries too."),
@@ -93,10 +100,16 @@ def _take_target(values: dict[str, Any]) -> Target:
 
 
 def _take_build_options(values: dict[str, Any]) -> BuildOptions:
-    from cdigen.build.options import BuildOptions
+    from cdigen.build.options import BuildOptions, parse_capabilities
 
-    names = ("strategies", "vendor", "device_class", "library_directories", "ipc", "compat32")
-    return BuildOptions(with_all=not values.pop("no_all"), **{name: values.pop(name) for name in names})
+    names = ("strategies", "vendor", "device_class", "library_directories", "ipc")
+    capabilities, compat32 = parse_capabilities(values.pop("capabilities"))
+    return BuildOptions(
+        with_all=not values.pop("no_all"),
+        capabilities=capabilities,
+        compat32=values.pop("compat32") or compat32,
+        **{name: values.pop(name) for name in names},
+    )
 
 
 @click.group(

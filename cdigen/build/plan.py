@@ -130,14 +130,19 @@ def build_plan(inventory: Inventory, options: BuildOptions) -> Plan:
 def _all_mounts(
     inventory: Inventory, options: BuildOptions, directories: tuple[str, ...], left_out: dict[str, str]
 ) -> Iterator[PlannedMount]:
+    chosen = choose_libraries(inventory, options.capabilities)
     for library in inventory.libraries:
-        if library.elf.bits == 64:
-            yield from _library_mounts(library, directories)
-        elif options.compat32:
-            yield from _library_mounts(library, CONTAINER_LIBRARY_DIRECTORIES_32)
-        else:
+        if library.elf.bits == 32 and not options.compat32:
             left_out.setdefault(library.host_path, "32-bit; injected with --compat32")
+        elif library.host_path not in chosen:
+            left_out.setdefault(library.host_path, _not_chosen(library.group))
+        else:
+            places = directories if library.elf.bits == 64 else CONTAINER_LIBRARY_DIRECTORIES_32
+            yield from _library_mounts(library, places, chosen[library.host_path])
     for file in inventory.files:
+        if file.group not in options.capabilities:
+            left_out.setdefault(file.host_path, _not_chosen(file.group))
+            continue
         paths = (*file.container_paths, *(f"{d}/{p}" for d in directories for p in file.library_relative))
         for path in paths:
             yield PlannedMount(
@@ -163,7 +168,37 @@ def _all_mounts(
             )
 
 
-def _library_mounts(library: Library, directories: tuple[str, ...]) -> Iterator[PlannedMount]:
+def choose_libraries(inventory: Inventory, capabilities: tuple[str, ...]) -> dict[str, str]:
+    """Return the libraries of the groups in `capabilities`, and all that they and the groups' programs need.
+
+    Args:
+        inventory: the facts.
+        capabilities: groups.
+
+    Returns:
+        By host path, why a library of another group is there too: "needed by <file name>"; "" for one of these groups.
+    """
+    by_name = {(library.elf.bits, name.name): library for library in inventory.libraries for name in library.names}
+    own = [library for library in inventory.libraries if library.group in capabilities]
+    chosen = {library.host_path: "" for library in own}
+    waiting = [(library.host_path, library.elf) for library in own]
+    waiting += [(file.host_path, file.elf) for file in inventory.files if file.elf and file.group in capabilities]
+    while waiting:
+        host_path, elf = waiting.pop(0)
+        for name in elf.needed or ():
+            needed = by_name.get((elf.bits, name))
+            if needed is not None and needed.host_path not in chosen:
+                chosen[needed.host_path] = f"needed by {host_path.rpartition('/')[2]}"
+                waiting.append((needed.host_path, needed.elf))
+    return chosen
+
+
+def _not_chosen(group: str) -> str:
+    return f"of capability {group}, which is not chosen with --capabilities"
+
+
+def _library_mounts(library: Library, directories: tuple[str, ...], needed_by: str) -> Iterator[PlannedMount]:
+    why = "; ".join(filter(None, (library.why, needed_by)))
     for directory in directories:
         for name in library.names:
             yield PlannedMount(
@@ -171,7 +206,7 @@ def _library_mounts(library: Library, directories: tuple[str, ...]) -> Iterator[
                 container_path="/".join(filter(None, (directory, name.subdir, name.name))),
                 options=MOUNT_OPTIONS,
                 source=library,
-                why=f"{library.why}; by {name.why}",
+                why=f"{why}; by {name.why}",
             )
     for path in library.absolute_paths:
         yield PlannedMount(
@@ -179,7 +214,7 @@ def _library_mounts(library: Library, directories: tuple[str, ...]) -> Iterator[
             container_path=path,
             options=MOUNT_OPTIONS,
             source=library,
-            why=f"{library.why}; a configuration file names this path",
+            why=f"{why}; a configuration file names this path",
         )
 
 
