@@ -16,8 +16,8 @@ CAPABILITIES = ("compute", "utility", "graphics", "video", "display", "ngx")
 COMPAT32 = "compat32"
 """The vendor's word for 32-bit libraries, of whatever group is chosen beside it."""
 
-_VENDOR = re.compile(r"[A-Za-z](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
-_CLASS = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_VENDOR = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,251}[A-Za-z0-9]")
+_CLASS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,61}[A-Za-z0-9]")
 _DIRECTORY = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f-\x9f\ud800-\udfff]+)+")
 
 
@@ -53,12 +53,12 @@ class BuildOptions:
         """
         if not _VENDOR.fullmatch(self.vendor):
             raise UsageError(
-                f"--vendor {one_line(self.vendor)}: not a vendor name; use letters, digits, '.', '_' and '-',"
+                f"--vendor {one_line(self.vendor)}: not a vendor name; use two or more letters, digits, '.', '_' and '-',"
                 f" such as nvidia.com"
             )
         if not _CLASS.fullmatch(self.device_class):
             raise UsageError(
-                f"--class {one_line(self.device_class)}: not a class name; use letters, digits, '_' and '-',"
+                f"--class {one_line(self.device_class)}: not a class name; use two or more letters, digits, '_' and '-',"
                 f" such as gpu"
             )
         for word in self.capabilities:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from cdigen.build.options import BuildOptions
+from cdigen.cdi.validate import find_violations
 from cdigen.errors import UsageError
+from cdigen.schema import Violation
 
 
 def refusal(**options: object) -> str:
@@ -13,15 +15,22 @@ def refusal(**options: object) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("vendor", ["nvidia.com", "a", "A-b_c.9", "x" * 253])
+def violations_of_kind(kind: str) -> tuple[Violation, ...]:
+    device = {"name": "all", "containerEdits": {"env": ["A=b"]}}
+    return find_violations({"cdiVersion": "0.5.0", "kind": kind, "devices": [device]})
+
+
+@pytest.mark.parametrize("vendor", ["nvidia.com", "ab", "A-b_c.9", "x" * 253])
 def test_a_vendor_is_like_a_domain_name(vendor: str) -> None:
     assert BuildOptions(vendor=vendor).vendor == vendor
+    assert violations_of_kind(f"{vendor}/gpu") == ()
 
 
 @pytest.mark.parametrize(
     ("vendor", "shown"),
     [
         ("", ""),
+        ("a", "a"),
         ("9nvidia.com", "9nvidia.com"),
         ("nvidia.com.", "nvidia.com."),
         ("nvidia/com", "nvidia/com"),
@@ -32,19 +41,21 @@ def test_a_vendor_is_like_a_domain_name(vendor: str) -> None:
 )
 def test_what_is_no_vendor_is_refused(vendor: str, shown: str) -> None:
     assert refusal(vendor=vendor) == (
-        f"--vendor {shown}: not a vendor name; use letters, digits, '.', '_' and '-', such as nvidia.com"
+        f"--vendor {shown}: not a vendor name; use two or more letters, digits, '.', '_' and '-', such as nvidia.com"
     )
 
 
-@pytest.mark.parametrize("device_class", ["gpu", "g", "a-b_9", "x" * 63])
+@pytest.mark.parametrize("device_class", ["gpu", "ab", "a-b_9", "x" * 63])
 def test_a_class_is_a_label(device_class: str) -> None:
     assert BuildOptions(device_class=device_class).device_class == device_class
+    assert violations_of_kind(f"nvidia.com/{device_class}") == ()
 
 
 @pytest.mark.parametrize(
     ("device_class", "shown"),
     [
         ("", ""),
+        ("g", "g"),
         ("9gpu", "9gpu"),
         ("gpu-", "gpu-"),
         ("g.pu", "g.pu"),
@@ -55,7 +66,7 @@ def test_a_class_is_a_label(device_class: str) -> None:
 )
 def test_what_is_no_class_is_refused(device_class: str, shown: str) -> None:
     assert refusal(device_class=device_class) == (
-        f"--class {shown}: not a class name; use letters, digits, '_' and '-', such as gpu"
+        f"--class {shown}: not a class name; use two or more letters, digits, '_' and '-', such as gpu"
     )
 
 

@@ -94,11 +94,11 @@ def test_the_version_is_the_packages() -> None:
         ),
         (
             ["generate", "--vendor", "nvidia com"],
-            "--vendor nvidia com: not a vendor name; use letters, digits, '.', '_' and '-', such as nvidia.com",
+            "--vendor nvidia com: not a vendor name; use two or more letters, digits, '.', '_' and '-', such as nvidia.com",
         ),
         (
             ["generate", "--class", "gpu\nkind: x"],
-            "--class gpu\\nkind: x: not a class name; use letters, digits, '_' and '-', such as gpu",
+            "--class gpu\\nkind: x: not a class name; use two or more letters, digits, '_' and '-', such as gpu",
         ),
         (
             ["generate", "--container-lib-dir", "/usr/../lib"],
