@@ -53,13 +53,15 @@ class BuildOptions:
         """
         if not _VENDOR.fullmatch(self.vendor):
             raise UsageError(
-                f"--vendor {one_line(self.vendor)}: not a vendor name; use two or more letters, digits, '.', '_' and '-',"
-                f" such as nvidia.com"
+                f"--vendor {one_line(self.vendor)}: not a vendor name; use two or more letters, digits, '.',"
+                f" '_' and '-',"
+                " such as nvidia.com"
             )
         if not _CLASS.fullmatch(self.device_class):
             raise UsageError(
-                f"--class {one_line(self.device_class)}: not a class name; use two or more letters, digits, '_' and '-',"
-                f" such as gpu"
+                f"--class {one_line(self.device_class)}: not a class name; use two or more letters, digits, '_'"
+                f" and '-',"
+                " such as gpu"
             )
         for word in self.capabilities:
             if word not in CAPABILITIES:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from cdigen.build.options import BuildOptions
 from cdigen.cdi.validate import find_violations
 from cdigen.errors import UsageError
-from cdigen.schema import Violation
+
+if TYPE_CHECKING:
+    from cdigen.schema import Violation
 
 
 def refusal(**options: object) -> str:
