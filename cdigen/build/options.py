@@ -54,14 +54,12 @@ class BuildOptions:
         if not _VENDOR.fullmatch(self.vendor):
             raise UsageError(
                 f"--vendor {one_line(self.vendor)}: not a vendor name; use two or more letters, digits, '.',"
-                f" '_' and '-',"
-                " such as nvidia.com"
+                " '_' and '-', such as nvidia.com"
             )
         if not _CLASS.fullmatch(self.device_class):
             raise UsageError(
                 f"--class {one_line(self.device_class)}: not a class name; use two or more letters, digits, '_'"
-                f" and '-',"
-                " such as gpu"
+                " and '-', such as gpu"
             )
         for word in self.capabilities:
             if word not in CAPABILITIES:
@@ -75,8 +73,7 @@ class BuildOptions:
             if not _DIRECTORY.fullmatch(directory) or len(directory) > 1024:
                 raise UsageError(
                     f"--container-lib-dir {one_line(directory)}: not an absolute path without '.', '..', '//'"
-                    f" and a slash at"
-                    " the end; use one such as /usr/lib64"
+                    " and a slash at the end; use one such as /usr/lib64"
                 )
 
 

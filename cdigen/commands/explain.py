@@ -178,9 +178,7 @@ def _driver_text(driver: Driver, glibc: str | None, by_group: dict[str, str]) ->
     kernel = f"{driver.version}, from {source}" if source else "its version is unknown"
     floors = ", ".join(f"{floor} for {group}" for group, floor in by_group.items())
     return (
-        f"driver {driver.version} for {driver.machine}\n"
-        f"  libcuda      {driver.libcuda}\n"
-        f"  kernel       {kernel}\n"
+        f"driver {driver.version} for {driver.machine}\n  libcuda      {driver.libcuda}\n  kernel       {kernel}\n"
         f"  image needs  {f'glibc {glibc} for all libraries ({floors})' if glibc else 'not known'}\n"
     )
 
@@ -229,8 +227,7 @@ def _dicts(value: object) -> list[dict[str, str]]:
 def _node_text(node: Json) -> str:
     host = "" if node["hostPath"] == node["path"] else f"  host node    {node['hostPath']}\n"
     return (
-        f"\n{node['path']} (device node)\n{host}"
-        f"  why          {node['why']}\n"
+        f"\n{node['path']} (device node)\n{host}  why          {node['why']}\n"
         f"  now          {node['numbersNow']}, mode {node['mode']}; the numbers are not written\n"
         f"  in           {' '.join(_strings(node['devices']))}\n"
     )

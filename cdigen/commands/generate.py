@@ -103,9 +103,8 @@ def validate_rendered(data: bytes, file_format: str) -> None:
         violations = [str(error)]
     if violations:
         raise InvalidSpecError(
-            f"the spec that was built is not valid, which is a bug of cdigen; nothing was written; please"
-            f" report it with the"
-            f" output of cdigen snapshot: {'; '.join(violations)}"
+            "the spec that was built is not valid, which is a bug of cdigen; nothing was written; please"
+            f" report it with the output of cdigen snapshot: {'; '.join(violations)}"
         )
 
 

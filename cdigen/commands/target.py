@@ -54,7 +54,7 @@ class Target:
             if value is not None and (not value.startswith("/") or ".." in value.split("/") or not value.isprintable()):
                 raise UsageError(
                     f"{option} {one_line(value)}: not an absolute path on the host without '..'; use one such"
-                    f" as /run/nvidia/driver"
+                    " as /run/nvidia/driver"
                 )
 
 

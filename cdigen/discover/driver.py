@@ -175,8 +175,7 @@ def _only_version(views: Views, installed: dict[str, list[str]]) -> str:
     if not _has_gpu_node(views):
         raise NoDriverError(
             f"the user-space driver {version} is installed but the kernel module is not loaded: no"
-            f" {PROC_VERSION}, no {MODULE_VERSION}"
-            " and no /dev/nvidia<N>; load it with: modprobe nvidia"
+            f" {PROC_VERSION}, no {MODULE_VERSION} and no /dev/nvidia<N>; load it with: modprobe nvidia"
         )
     return version
 

@@ -151,8 +151,7 @@ def _find_listed(views: Views, notes: Notes) -> list[_Listed]:
                     "uuid-unknown",
                     bdf,
                     f"GPU {bdf} has no known UUID yet{text} and is named by index only; it has one once a"
-                    f" program has used it:"
-                    " run nvidia-smi, then generate again",
+                    " program has used it: run nvidia-smi, then generate again",
                 )
             listed.append(_Listed(bdf=bdf, information=information, minor=information.minor))
     return listed
@@ -172,8 +171,7 @@ def _note_mig(views: Views, gpu: _Listed, notes: Notes) -> None:
             "mig-not-supported",
             gpu.bdf,
             f"GPU {gpu.bdf} has {len(instances)} MIG instances, which are not supported yet; CUDA programs find"
-            f" no device in the"
-            " whole GPU; disable MIG with nvidia-smi -mig 0, or do not use this GPU",
+            " no device in the whole GPU; disable MIG with nvidia-smi -mig 0, or do not use this GPU",
         )
 
 
@@ -205,7 +203,7 @@ def _find_drm_nodes(views: Views, bdf: str, by_path: dict[str, list[str]], notes
                     "missing-node",
                     views.dev.host_path(path),
                     f"{views.dev.host_path(path)} of GPU {bdf} is missing; graphics programs will not find it;"
-                    f" run: udevadm trigger",
+                    " run: udevadm trigger",
                 )
                 continue
             nodes.append(node)

@@ -111,8 +111,7 @@ def _at_absolute_paths(
                 "dangling-configuration",
                 file.host_path,
                 f"{one_line(file.host_path)} names {one_line(wanted)}, which is not injected; programs that"
-                f" read it will not"
-                " find that library; install it, or remove the file",
+                " read it will not find that library; install it, or remove the file",
             )
     return tuple(
         replace(library, absolute_paths=tuple(sorted(extra[library.host_path])))
