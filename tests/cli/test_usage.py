@@ -94,7 +94,10 @@ def test_the_version_is_the_packages() -> None:
         ),
         (
             ["generate", "--vendor", "nvidia com"],
-            "--vendor nvidia com: not a vendor name; use two or more letters, digits, '.', '_' and '-', such as nvidia.com",
+            (
+                "--vendor nvidia com: not a vendor name; use two or more letters, digits, '.', '_' and '-', such as"
+                " nvidia.com"
+            ),
         ),
         (
             ["generate", "--class", "gpu\nkind: x"],
