@@ -47,16 +47,19 @@ _ADVICE = {
 }
 
 
-def write_file(path: str | os.PathLike[str], data: bytes, *, lock_timeout: float = LOCK_TIMEOUT) -> bool:
-    """Make `data` the content of the file at `path`, readable by all, atomically and durably.
+def write_file(
+    path: str | os.PathLike[str], data: bytes, *, mode: int = FILE_MODE, lock_timeout: float = LOCK_TIMEOUT
+) -> bool:
+    """Make `data` the content of the file at `path`, atomically and durably.
 
     A symbolic link is followed and stays. Missing directories are made. Writers of one directory take turns.
     A file that has these bytes already is left alone, time stamps too; only its mode is put right if not
-    everyone can read it.
+    everyone can read it whom `mode` lets read it.
 
     Args:
         path: the file.
         data: its content.
+        mode: its permission bits, whatever the umask; for all to read, as engines of other users need it.
         lock_timeout: seconds to wait for other writers of the same directory, before it is written all the same.
 
     Returns:
@@ -74,10 +77,10 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, lock_timeout: float
             if _lock(directory_fd, lock_timeout):
                 _remove_litter(name, directory_fd)
             if _is_regular(name, directory_fd):
-                settled = _settle(name, directory_fd, data)
+                settled = _settle(name, directory_fd, data, mode)
                 if settled is not None:
                     return settled
-            _replace(name, directory_fd, data)
+            _replace(name, directory_fd, data, mode)
             return True
     except _UnfitError as error:
         raise FileError(f"cannot write {one_line(shown)}: {one_line(str(error))}") from error
@@ -175,8 +178,8 @@ def _is_regular(name: str, directory_fd: int) -> bool:
     return True
 
 
-def _settle(name: str, directory_fd: int, data: bytes) -> bool | None:
-    """Let a file with the right bytes be, but readable by all.
+def _settle(name: str, directory_fd: int, data: bytes, mode: int) -> bool | None:
+    """Let a file with the right bytes be, but readable by those whom `mode` lets read it.
 
     Returns:
         Whether its mode was changed; None if the file has to be replaced.
@@ -188,22 +191,22 @@ def _settle(name: str, directory_fd: int, data: bytes) -> bool | None:
             found = os.fstat(file.fileno())
             if found.st_size != len(data) or file.read(len(data) + 1) != data:
                 return None
-            if found.st_mode & 0o444 == 0o444:
+            if found.st_mode & mode & 0o444 == mode & 0o444:
                 return False
-            os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode) | 0o444)
+            os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode) | mode & 0o444)
             return True
     except OSError:
         return None  # not readable, or another's: replacing it says what is wrong, if anything is
 
 
-def _replace(name: str, directory_fd: int, data: bytes) -> None:
+def _replace(name: str, directory_fd: int, data: bytes, mode: int) -> None:
     temporary = f".{name}.{os.urandom(8).hex()}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=directory_fd), "wb") as file:
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), FILE_MODE)
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         os.rename(temporary, name, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
     except BaseException:  # KeyboardInterrupt too

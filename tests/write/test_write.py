@@ -288,3 +288,16 @@ def test_a_user_who_may_not_write_is_told_so() -> None:
         assert unchanged is False
         assert spec.read_bytes() == OLD
         assert names(directory) == ["nvidia.yaml"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_a_mode_that_is_asked_for_is_the_files_from_its_first_moment(spec: Path, mode: int) -> None:
+    new = spec.parent / "config.json"
+
+    assert write_file(new, NEW, mode=mode) is True
+    assert stat.S_IMODE(new.stat().st_mode) == mode
+    assert write_file(new, NEW, mode=mode) is False
+
+    new.chmod(0o200)
+    assert write_file(new, NEW, mode=mode) is True
+    assert stat.S_IMODE(new.stat().st_mode) == 0o200 | mode & 0o444

@@ -1,0 +1,232 @@
+"""The specs of a host's spec directories, and which of them a device's name leads to.
+
+The rules are those of the CDI project (pkg/cdi/cache.go and spec-dirs.go of
+github.com/cncf-tags/container-device-interface): a spec is a `.json` or `.yaml` file right in a directory; of a
+device that several directories have, the later directory's counts; of two in that one directory, neither. (The engines'
+shared library goes further: there, two in an earlier directory spoil the later directory's too.)
+
+A file that is not a valid spec is passed over, as engines do. Whoever asks for a device that is then missing is told
+all that is wrong with every file that could have had it: one of that kind, or one whose kind cannot be told.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from cdigen.cdi.validate import find_violations
+from cdigen.errors import DocumentError, FileError, ParseError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+DEFAULT_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
+"""Where engines look, the one that counts more last."""
+
+SUFFIXES = (".json", ".yaml")
+
+MAX_FILES = 4096
+"""The most specs of one directory: drivers that write one for each claim have some hundreds on a large node."""
+
+_MAX_PROBLEMS = 1000  # that an error shows of one file, which can have a million
+
+_NEAR = 3  # names that an error offers
+_MAX_COMPARED = 1000  # names that are looked at for near ones
+_MAX_LENGTH = 128  # of a name that has near ones: comparing is quadratic
+_MIN_LIKENESS = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecFile:
+    """One file of a spec directory.
+
+    Attributes:
+        path: its directory's path, as it was given, and its name.
+        rank: the position of the directory: a higher one counts more.
+        kind: the kind of its devices; None if it cannot be told.
+        document: the spec; None if the file is not a valid one.
+        problems: why it is not, one line each, with the path.
+    """
+
+    path: str
+    rank: int
+    kind: str | None
+    document: Mapping[str, object] | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcedEdits:
+    """Container edits and what asks for them.
+
+    Attributes:
+        source: the device's name, or the path of the spec whose every device brings them.
+        edits: the `containerEdits` of a valid spec.
+    """
+
+    source: str
+    edits: Mapping[str, object]
+
+
+class Registry:
+    """What spec directories offer.
+
+    Attributes:
+        directories: their paths, the one that counts more last.
+        files: the files in them, valid or not, by directory and then by name.
+    """
+
+    def __init__(self, directories: Sequence[str], files: Iterable[SpecFile]) -> None:
+        self.directories = tuple(directories)
+        self.files = tuple(files)
+        self._providers: dict[str, list[tuple[SpecFile, Mapping[str, object]]]] = {}
+        for file in self.files:
+            for name, edits in _find_devices(file):
+                self._providers.setdefault(name, []).append((file, edits))
+
+    def devices(self) -> tuple[str, ...]:
+        """Return the qualified names of all devices, sorted; also of those that files of one directory dispute."""
+        return tuple(sorted(self._providers))
+
+    def providers(self, name: str) -> tuple[SpecFile, ...]:
+        """Return the valid specs that have the device `name`, the ones that count more last."""
+        return tuple(file for file, _ in self._providers.get(name, ()))
+
+    def resolve(self, names: Iterable[str]) -> tuple[SourcedEdits, ...]:
+        """Return the edits that give the devices, in the order in which they are applied.
+
+        Args:
+            names: qualified names, `vendor/class=name`. One that is repeated counts once.
+
+        Returns:
+            For every device its own edits, and the first time that a spec is used, that spec's before them.
+
+        Raises:
+            DocumentError: a device is unknown, or in two files of the directory that counts. All such devices are
+                named, with the near ones; its remarks are all that is wrong with the files that could have had them.
+        """
+        found: list[SourcedEdits] = []
+        reasons: list[str] = []
+        unknown: list[str] = []
+        used: set[str] = set()
+        for name in dict.fromkeys(names):
+            providers = self._providers.get(name, [])
+            highest = [(file, edits) for file, edits in providers if file.rank == providers[-1][0].rank]
+            if len(highest) == 1:
+                ((file, edits),) = highest
+                if file.path not in used:
+                    used.add(file.path)
+                    common = (file.document or {}).get("containerEdits", {})
+                    found.append(SourcedEdits(source=file.path, edits=cast("Mapping[str, object]", common)))
+                found.append(SourcedEdits(source=name, edits=edits))
+            elif highest:
+                paths = " and ".join(one_line(file.path) for file, _ in highest)
+                reasons.append(f"{one_line(name)} is in {paths}, which count the same; remove it from all but one")
+            else:
+                unknown.append(name)
+                reasons.append(self._explain_unknown(name))
+        if reasons:
+            error = DocumentError("; ".join(reasons))
+            error.remarks = tuple(("error", problem) for file in self.suspects(unknown) for problem in file.problems)
+            raise error
+        return tuple(found)
+
+    def suspects(self, names: Iterable[str]) -> tuple[SpecFile, ...]:
+        """Return the files that are not valid and could have had a device of `names`."""
+        kinds = {name.partition("=")[0] for name in names}
+        return tuple(
+            file for file in self.files if file.document is None and kinds and (file.kind is None or file.kind in kinds)
+        )
+
+    def _explain_unknown(self, name: str) -> str:
+        reason = f"no valid spec in {' and '.join(map(one_line, self.directories))} has {one_line(name)}"
+        suspects = " and ".join(one_line(file.path) for file in self.suspects([name]))
+        near = " or ".join(_find_near(name, self.devices()))
+        if suspects:
+            return f"{reason}{f'; near is {near}' if near else ''}; if it is in {suspects}, mend that"
+        if near:
+            return f"{reason}; did you mean {near}?"
+        return f"{reason}; see what is there with: ls {' '.join(map(one_line, self.directories))}"
+
+
+def read_registry(directories: Sequence[str], load: Callable[[str], object]) -> Registry:
+    """Return what the directories offer.
+
+    Args:
+        directories: paths, the one that counts more last. One that is not there is empty.
+        load: reads the file at a path and returns its value, whatever its shape; raises `FileError` or `ParseError`.
+
+    Raises:
+        FileError: a directory cannot be read, or has more than `MAX_FILES` specs.
+    """
+    return Registry(
+        directories,
+        (_read_file(path, rank, load) for rank, directory in enumerate(directories) for path in _find_files(directory)),
+    )
+
+
+def _find_files(directory: str) -> list[str]:
+    try:
+        names = sorted(name for name in os.listdir(directory) if name.endswith(SUFFIXES))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
+        raise FileError(
+            f"cannot read the spec directory {one_line(directory)}: {reason}; name a directory that you may read"
+        ) from error
+    if len(names) > MAX_FILES:
+        raise FileError(
+            f"{one_line(directory)} has {len(names)} specs, more than {MAX_FILES}; remove what is not needed"
+        )
+    paths = (os.path.join(directory, name) for name in names)
+    return [path for path in paths if os.path.islink(path) or not os.path.isdir(path)]
+
+
+def _read_file(path: str, rank: int, load: Callable[[str], object]) -> SpecFile:
+    name = one_line(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        # Opening a pipe would wait for someone to write to it.
+        problems: tuple[str, ...] = (f"{name} is not a regular file; remove it",)
+        return SpecFile(path=path, rank=rank, kind=None, document=None, problems=problems)
+    try:
+        document = load(path)
+    except FileError as error:
+        return SpecFile(path=path, rank=rank, kind=None, document=None, problems=(str(error),))
+    except ParseError as error:
+        return SpecFile(path=path, rank=rank, kind=None, document=None, problems=(f"{name}::$: {error}",))
+    violations = find_violations(document)
+    kind = document.get("kind") if isinstance(document, dict) else None
+    known = isinstance(kind, str) and all(violation.place != "$.kind" for violation in violations)
+    problems = tuple(f"{name}::{violation.place}: {violation.message}" for violation in violations[:_MAX_PROBLEMS])
+    if len(violations) > _MAX_PROBLEMS:
+        problems += (f"{name}: {len(violations) - _MAX_PROBLEMS} more violations",)
+    return SpecFile(
+        path=path,
+        rank=rank,
+        kind=cast("str", kind) if known else None,
+        document=None if violations else cast("dict[str, object]", document),
+        problems=problems,
+    )
+
+
+def _find_devices(file: SpecFile) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Yield the qualified name and the edits of every device of a valid spec."""
+    if file.document is not None:
+        for device in cast("list[dict[str, object]]", file.document["devices"]):
+            yield f"{file.kind}={device['name']}", cast("Mapping[str, object]", device["containerEdits"])
+
+
+def _find_near(name: str, names: Sequence[str]) -> list[str]:
+    from difflib import SequenceMatcher
+
+    if len(name) > _MAX_LENGTH:
+        return []
+    matcher = SequenceMatcher(b=name)
+    likeness = {}
+    for other in [other for other in names if len(other) <= 2 * len(name)][:_MAX_COMPARED]:
+        matcher.set_seq1(other)
+        likeness[other] = matcher.ratio()
+    near = [other for other in sorted(likeness, key=lambda o: -likeness[o]) if likeness[other] >= _MIN_LIKENESS]
+    return near[:_NEAR]

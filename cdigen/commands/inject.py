@@ -1,0 +1,111 @@
+"""cdigen inject: devices into an OCI runtime configuration, for runtimes without CDI of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import TYPE_CHECKING, cast
+
+from cdigen.cdi.registry import DEFAULT_DIRECTORIES, read_registry
+from cdigen.cdi.render import render_json
+from cdigen.commands.target import read_input
+from cdigen.errors import DocumentError, ParseError, UsageError, one_line
+from cdigen.host.live import LiveHost
+from cdigen.host.view import View
+from cdigen.oci.config import find_config_violations
+from cdigen.oci.edits import apply_edits
+from cdigen.parse.document import parse_document
+from cdigen.report import count, emit, say
+from cdigen.write import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cdigen.cdi.registry import Registry, SourcedEdits
+    from cdigen.host.host import Entry
+
+_MOST_NAMED = 10  # violations of a configuration, which can have a million
+_MAKE_ONE = "make one with: runc spec"
+
+
+def run_inject(config: str, *, devices: Sequence[str], spec_dirs: Sequence[str], output: str | None) -> int:
+    """Apply the edits of CDI devices to an OCI runtime configuration.
+
+    Args:
+        config: a bundle's directory, a configuration, or "-" for standard input.
+        devices: qualified names, `vendor/class=name`.
+        spec_dirs: the directories of specs, the one that counts more last; those of the engines if there is none.
+        output: the file to write, "-" for standard output; None for where the configuration came from.
+
+    Returns:
+        0; everything else is an error that is raised.
+    """
+    for name in devices:
+        if not re.fullmatch(r"[^/=\s]+/[^/=\s]+=\S+", name):
+            raise UsageError(
+                f"--device {one_line(name)}: not a device; name one as KIND=NAME, such as nvidia.com/gpu=0"
+            )
+    path = os.path.join(config, "config.json") if config != "-" and os.path.isdir(config) else config
+    document = _load_config(path)
+    registry = read_registry(spec_dirs or DEFAULT_DIRECTORIES, _load_spec)
+    edits = registry.resolve(devices)
+    _warn_of_invalid(registry)
+    view = View(LiveHost())
+    data = render_json(apply_edits(document, edits, find_node=lambda node: _find_node(view, node)))
+    target = path if output is None else output
+    if target == "-":
+        emit(data.decode())
+        return 0
+    changed = _write(target, data, path)
+    say("", f"{'wrote' if changed else 'unchanged:'} {target}: {_summarise(devices, edits)}")
+    return 0
+
+
+def _load_config(path: str) -> dict[str, object]:
+    name = one_line(path)
+    try:
+        document = parse_document(read_input(path), is_json=True)
+    except ParseError as error:
+        raise DocumentError(f"{name} is not an OCI runtime configuration: {error}; {_MAKE_ONE}") from error
+    violations = find_config_violations(document)
+    if violations:
+        places = "; ".join(f"{violation.place}: {violation.message}" for violation in violations[:_MOST_NAMED])
+        more = f"; and {len(violations) - _MOST_NAMED} more" if len(violations) > _MOST_NAMED else ""
+        raise DocumentError(f"{name} is not an OCI runtime configuration: {places}{more}; {_MAKE_ONE}")
+    return cast("dict[str, object]", document)
+
+
+def _load_spec(path: str) -> object:
+    return parse_document(read_input(path), is_json=path.endswith(".json"))
+
+
+def _warn_of_invalid(registry: Registry) -> None:
+    for file in registry.files:
+        if file.document is None:
+            more = f" (and {len(file.problems) - 1} more)" if len(file.problems) > 1 else ""
+            say("warning", f"{file.problems[0]}{more}; this spec was passed over")
+
+
+def _find_node(view: View, path: str) -> Entry | None:
+    """Return what is at a path of this host, whose parents may be links; engines do not follow one at its end."""
+    parent, _, name = path.rpartition("/")
+    directory = view.resolve(parent or "/")
+    return None if directory is None else view.lstat(f"{directory.rstrip('/')}/{name}")
+
+
+def _write(path: str, data: bytes, source: str) -> bool:
+    """Write the configuration with the mode that it has, or that of the file `source`: it can hold secrets."""
+    modes = [stat.S_IMODE(os.stat(file).st_mode) for file in (path, source) if os.path.isfile(file)]
+    return write_file(path, data, mode=modes[0]) if modes else write_file(path, data)
+
+
+def _summarise(devices: Sequence[str], edits: Sequence[SourcedEdits]) -> str:
+    def total(key: str) -> int:
+        return sum(len(cast("list[object]", sourced.edits.get(key, []))) for sourced in edits)
+
+    hooks = f", {count(total('hooks'), 'hook')}" if total("hooks") else ""
+    return (
+        f"{count(len(set(devices)), 'device')}, {count(total('deviceNodes'), 'device node')},"
+        f" {count(total('mounts'), 'mount')}{hooks}"
+    )

@@ -1,0 +1,277 @@
+"""Which spec a device's name leads to, among directories of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import chdir
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cdigen.cdi.registry import MAX_FILES, SourcedEdits, read_registry
+from cdigen.errors import CdigenError, DocumentError, FileError
+from cdigen.parse.document import parse_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cdigen.cdi.registry import Registry
+
+
+def spec(*names: str, kind: str = "example.com/gpu", **more: object) -> dict[str, object]:
+    """Return a spec whose devices set a variable to their names."""
+    devices = [{"name": name, "containerEdits": {"env": [f"D={name}"]}} for name in names]
+    return {"cdiVersion": "0.6.0", "kind": kind, "devices": devices, **more}
+
+
+def load(path: str) -> object:
+    try:
+        return parse_document(Path(path).read_bytes(), is_json=path.endswith(".json"))
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror}") from error
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """Work in an empty directory, so that messages have short paths."""
+    with chdir(tmp_path):
+        yield tmp_path
+
+
+def make(*files: tuple[str, object]) -> Registry:
+    """Write specs (text as it is) and return the registry of their directories `low` and `high`."""
+    for name, content in files:
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(content if isinstance(content, str) else json.dumps(content))
+    return read_registry(("low", "high"), load)
+
+
+def sources(registry: Registry, *names: str) -> list[str]:
+    return [edits.source for edits in registry.resolve(names)]
+
+
+def failure(registry: Registry, *names: str) -> tuple[str, list[str]]:
+    """Return the message and the remarks with which a name does not resolve."""
+    with pytest.raises(DocumentError) as caught:
+        registry.resolve(names)
+    assert {level for level, _ in caught.value.remarks} <= {"error"}
+    return str(caught.value), [message for _, message in caught.value.remarks]
+
+
+def test_edits_are_the_spec_s_once_and_then_each_device_s_in_the_order_asked_for(place: Path) -> None:
+    registry = make(
+        ("low/a.json", spec("one", "two", containerEdits={"env": ["S=a"]})),
+        ("low/b.yaml", spec("net", kind="example.com/nic")),
+    )
+
+    found = registry.resolve(["example.com/gpu=two", "example.com/nic=net", "example.com/gpu=one"])
+
+    assert found == (
+        SourcedEdits(source="low/a.json", edits={"env": ["S=a"]}),
+        SourcedEdits(source="example.com/gpu=two", edits={"env": ["D=two"]}),
+        SourcedEdits(source="low/b.yaml", edits={}),
+        SourcedEdits(source="example.com/nic=net", edits={"env": ["D=net"]}),
+        SourcedEdits(source="example.com/gpu=one", edits={"env": ["D=one"]}),
+    )
+
+
+def test_a_device_that_is_asked_for_twice_is_given_once(place: Path) -> None:
+    registry = make(("low/a.json", spec("one")))
+
+    assert sources(registry, "example.com/gpu=one", "example.com/gpu=one") == ["low/a.json", "example.com/gpu=one"]
+
+
+def test_the_later_directory_counts_device_by_device(place: Path) -> None:
+    registry = make(("low/z.json", spec("one", "two")), ("high/a.json", spec("one")))
+
+    assert sources(registry, "example.com/gpu=one") == ["high/a.json", "example.com/gpu=one"]
+    assert sources(registry, "example.com/gpu=two") == ["low/z.json", "example.com/gpu=two"]
+    assert [file.path for file in registry.providers("example.com/gpu=one")] == ["low/z.json", "high/a.json"]
+    assert registry.devices() == ("example.com/gpu=one", "example.com/gpu=two")
+
+
+def test_a_directory_that_is_given_twice_does_not_dispute_with_itself(place: Path) -> None:
+    make(("low/a.json", spec("one")))
+
+    assert sources(read_registry(("low", "low"), load), "example.com/gpu=one") == ["low/a.json", "example.com/gpu=one"]
+
+
+def test_a_device_in_two_files_of_one_directory_is_not_resolved_and_the_others_are(place: Path) -> None:
+    registry = make(("low/b.json", spec("one", "two")), ("low/a.yaml", spec("one")))
+
+    assert failure(registry, "example.com/gpu=one") == (
+        "example.com/gpu=one is in low/a.yaml and low/b.json, which count the same; remove it from all but one",
+        [],
+    )
+    assert sources(registry, "example.com/gpu=two") == ["low/b.json", "example.com/gpu=two"]
+
+
+def test_a_dispute_in_an_earlier_directory_does_not_matter(place: Path) -> None:
+    registry = make(
+        ("low/a.json", spec("one")), ("low/b.json", spec("one")), ("high/c.json", spec("one", kind="example.com/gpu"))
+    )
+
+    assert sources(registry, "example.com/gpu=one") == ["high/c.json", "example.com/gpu=one"]
+
+
+def test_the_same_name_of_another_kind_is_another_device(place: Path) -> None:
+    registry = make(("low/a.json", spec("one")), ("low/b.json", spec("one", kind="example.com/nic")))
+
+    assert sources(registry, "example.com/nic=one") == ["low/b.json", "example.com/nic=one"]
+
+
+def test_only_files_right_in_the_directory_with_an_engine_s_suffix_are_read(place: Path) -> None:
+    for name in ("low/a.yml", "low/b.JSON", "low/c.json.tmp", "low/.d.yaml.0123.tmp", "low/noted"):
+        make((name, "{"))
+    Path("low/dir.yaml").mkdir()
+    make(("low/dir.yaml/inner.json", spec("inner")), ("low/.hidden.json", spec("one")))
+
+    registry = read_registry(("low",), load)
+
+    assert [(file.path, file.problems) for file in registry.files] == [("low/.hidden.json", ())]
+    assert registry.devices() == ("example.com/gpu=one",)
+
+
+def test_a_link_is_read_whatever_it_is_a_link_to(place: Path) -> None:
+    make(("specs/a.json", spec("one")))
+    Path("low").symlink_to("specs")
+    Path("specs/gone.json").symlink_to("nowhere")
+    Path("specs/dir.json").symlink_to("..")
+    os.mkfifo("specs/pipe.json")
+
+    registry = read_registry(("low",), load)
+
+    assert [(file.path, file.problems) for file in registry.files] == [
+        ("low/a.json", ()),
+        ("low/dir.json", ("low/dir.json is not a regular file; remove it",)),
+        ("low/gone.json", ("cannot read low/gone.json: No such file or directory",)),
+        ("low/pipe.json", ("low/pipe.json is not a regular file; remove it",)),
+    ]
+
+
+def test_an_unknown_device_is_named_with_the_near_ones(place: Path) -> None:
+    registry = make(
+        ("low/a.json", spec("0", "1", "2", "10", "all")), ("high/b.json", spec("all", kind="other.org/nic"))
+    )
+
+    assert failure(registry, "example.com/gpu=al") == (
+        (
+            "no valid spec in low and high has example.com/gpu=al; did you mean example.com/gpu=all or"
+            " example.com/gpu=0 or example.com/gpu=1?"
+        ),
+        [],
+    )
+    assert failure(registry, "exmaple.com/gpu=10")[0] == (
+        "no valid spec in low and high has exmaple.com/gpu=10; did you mean example.com/gpu=10 or example.com/gpu=0 or"
+        " example.com/gpu=1?"
+    )
+    assert failure(registry, "storage.net/disk=x")[0] == (
+        "no valid spec in low and high has storage.net/disk=x; see what is there with: ls low high"
+    )
+    assert failure(registry, "zz/yy=" + "x" * 5000)[0] == (
+        f"no valid spec in low and high has zz/yy={'x' * 5000}; see what is there with: ls low high"
+    )
+
+
+def test_near_names_are_found_soon_whatever_the_names_are(place: Path) -> None:
+    registry = make(("low/a.json", spec(*("ab" * 100 + str(number) for number in range(3000)))))
+
+    start = time.process_time()
+    failure(registry, "example.com/gpu=" + "ba" * 56)
+    failure(registry, "example.com/gpu=" + "ba" * 50_000)
+    assert time.process_time() - start < 5
+
+
+def test_every_device_that_cannot_be_had_is_named(place: Path) -> None:
+    registry = make(("low/a.json", spec("one")), ("low/b.json", spec("one")))
+
+    assert failure(registry, "qq/qq=q", "example.com/gpu=one", "q\n/qq=z")[0] == (
+        "no valid spec in low and high has qq/qq=q; see what is there with: ls low high;"
+        " example.com/gpu=one is in low/a.json and low/b.json, which count the same; remove it from all but one;"
+        " no valid spec in low and high has q\\n/qq=z; see what is there with: ls low high"
+    )
+
+
+def test_no_directory_at_all_has_no_device(place: Path) -> None:
+    registry = read_registry(("low", "high"), load)
+
+    assert (registry.files, registry.devices()) == ((), ())
+
+
+def test_a_spec_that_is_not_valid_is_passed_over(place: Path) -> None:
+    registry = make(("low/a.json", spec("one")), ("high/b.json", spec("one") | {"extra": 1}))
+
+    assert sources(registry, "example.com/gpu=one") == ["low/a.json", "example.com/gpu=one"]
+
+
+def test_files_that_could_have_had_the_device_are_named_with_all_that_is_wrong(place: Path) -> None:
+    registry = make(
+        ("low/other.json", spec("one", kind="example.com/nic") | {"extra": 1}),
+        ("low/same.json", spec("one") | {"extra": 1, "cdiVersion": "9"}),
+        ("low/text.yaml", "a: 1\na: 2\n"),
+        ("low/unsure.json", spec("one", kind="gpu")),
+        ("low/good.json", spec("two")),
+    )
+    same = [
+        (
+            "low/same.json::$.cdiVersion: '9' is not one of '0.3.0', '0.4.0', '0.5.0', '0.6.0', '0.7.0', '0.8.0',"
+            " '1.0.0', '1.1.0'"
+        ),
+        "low/same.json::$.extra: unknown key",
+    ]
+    always = [
+        "low/text.yaml::$: line 2, column 1: duplicate key 'a'",
+        (
+            "low/unsure.json::$.kind: 'gpu' is not a kind: vendor/class, each of two or more letters, digits, '_', '.'"
+            " and '-', starting with a letter and ending with a letter or digit"
+        ),
+    ]
+
+    message, remarks = failure(registry, "example.com/gpu=one")
+    assert message == (
+        "no valid spec in low and high has example.com/gpu=one; near is example.com/gpu=two; if it is in"
+        " low/same.json and low/text.yaml and low/unsure.json, mend that"
+    )
+    assert remarks == same + always
+    assert failure(registry, "other.org/disk=9")[1] == always
+
+
+def test_the_problems_of_one_file_are_bounded(place: Path) -> None:
+    registry = make(("low/a.json", {str(number): 0 for number in range(1500)}))
+
+    problems = registry.files[0].problems
+    assert (len(problems), problems[-1]) == (1001, "low/a.json: 503 more violations")
+
+
+def test_a_directory_that_cannot_be_read_is_an_error(place: Path) -> None:
+    Path("file").write_text("")
+    for directory, reason in (("file", "Not a directory"), ("a\0b", "a NUL character in the path")):
+        with pytest.raises(FileError) as caught:
+            read_registry((directory,), load)
+        shown = directory.replace("\0", "\\x00")
+        assert str(caught.value) == (
+            f"cannot read the spec directory {shown}: {reason}; name a directory that you may read"
+        )
+
+
+def test_a_directory_of_very_many_specs_is_refused(place: Path) -> None:
+    Path("low").mkdir()
+    for number in range(MAX_FILES + 1):
+        os.symlink("x", f"low/{number}.json")
+
+    with pytest.raises(FileError) as caught:
+        read_registry(("low",), load)
+    assert str(caught.value) == "low has 4097 specs, more than 4096; remove what is not needed"
+
+
+def test_an_error_of_the_reader_s_own_is_not_hidden(place: Path) -> None:
+    make(("low/a.json", spec("one")))
+
+    def fail(path: str) -> object:
+        raise CdigenError(path)
+
+    with pytest.raises(CdigenError):
+        read_registry(("low",), fail)
