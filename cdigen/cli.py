@@ -257,6 +257,61 @@ def snapshot(output: str, note: str, **values: Any) -> int:
     return run_snapshot(target, output=output, note=note)
 
 
+@cli.command()
+@click.option(
+    "--device",
+    "devices",
+    metavar="KIND=NAME",
+    multiple=True,
+    required=True,
+    help="Device to inject, such as nvidia.com/gpu=0; repeatable.",
+)
+@click.option(
+    "--spec-dir",
+    "spec_dirs",
+    metavar="DIR",
+    multiple=True,
+    help="Directory of specs; repeatable, a later one counts more.  [default: /etc/cdi and /var/run/cdi]",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    help="File to write; - is standard output.  [default: where the configuration came from]",
+)
+@click.argument("config", metavar="BUNDLE|FILE")
+def inject(devices: tuple[str, ...], spec_dirs: tuple[str, ...], output: str | None, config: str) -> int:
+    """Put devices into an OCI runtime configuration: a bundle's config.json, or - for standard input.
+
+    For runtimes that read no CDI specs, such as plain runc and crun, and to see what an engine would do. Specs
+    may be anyone's; hooks in them are carried over.
+    """
+    from cdigen.commands.inject import run_inject
+
+    return run_inject(config, devices=devices, spec_dirs=spec_dirs, output=output)
+
+
+@cli.command("lint-image")
+@click.argument("image", metavar="DIR|ARCHIVE")
+@click.option(
+    "--driver-version",
+    metavar="VERSION",
+    help="Driver of the host that is to run the image, such as 535.309.01.  [default: this host's]",
+)
+@_JSON
+@_options(*_TARGET_OPTIONS)
+def lint_image(image: str, driver_version: str | None, as_json: bool, **values: Any) -> int:
+    """Find files of a driver in an image, where they do not belong: the host's are mounted into a container.
+
+    The image is a root directory, an OCI layout, or an archive that podman, docker, buildah or skopeo saved; it is not
+    unpacked. Exit 0 if it is clean, else 1.
+    """
+    target = _take_target(values)
+    from cdigen.commands.lint_image import run_lint_image
+
+    return run_lint_image(image, target, driver_version=driver_version, as_json=as_json)
+
+
 for _command in cli.commands.values():
     for _option in _command.params:
         if isinstance(_option, click.Option):

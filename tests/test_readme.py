@@ -59,7 +59,7 @@ def test_there_are_examples() -> None:
 
 
 def test_the_table_of_commands_has_every_command() -> None:
-    documented = {re.findall(r"`cdigen (\w+)", row[0])[0] for row in rows("Use it")}
+    documented = {re.findall(r"`cdigen ([\w-]+)", row[0])[0] for row in rows("Use it")}
     assert documented == set(cli.cli.commands)
 
 

@@ -32,7 +32,7 @@ WITH_OPTIONS = pytest.mark.parametrize(("command", "option"), OPTIONS, ids=[f"{c
 
 
 def test_there_are_these_commands() -> None:
-    assert COMMANDS == ["diff", "explain", "generate", "list", "snapshot", "validate"]
+    assert COMMANDS == ["diff", "explain", "generate", "inject", "lint-image", "list", "snapshot", "validate"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -141,7 +141,7 @@ def test_an_unknown_option_of_any_command_is_one_line_and_exit_2(command: str, c
 def test_every_option_has_a_variable_of_its_own_name(command: str, option: click.Option) -> None:
     long = next(name for name in option.opts if name.startswith("--"))
 
-    assert option.envvar == f"CDIGEN_{command.upper()}_{long[2:].upper().replace('-', '_')}"
+    assert option.envvar == f"CDIGEN_{command}_{long[2:]}".upper().replace("-", "_")
 
 
 @WITH_OPTIONS
@@ -183,7 +183,9 @@ def _expected_annotation(parameter: click.Parameter) -> str:
         return "bool"
     if parameter.multiple or parameter.nargs == -1:
         return "tuple[str, ...]"
-    return "str" if isinstance(parameter, click.Option) and isinstance(parameter.default, str) else "str | None"
+    if isinstance(parameter, click.Argument):
+        return "str"
+    return "str" if isinstance(parameter.default, str) else "str | None"
 
 
 def test_the_environment_sets_every_kind_of_option(tmp_path: Path, make_snapshot: MakeSnapshot) -> None:

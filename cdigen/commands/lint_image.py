@@ -1,0 +1,141 @@
+"""cdigen lint-image: driver files in an image that do not belong there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.commands.target import Target, open_target
+from cdigen.discover.directories import find_library_directories
+from cdigen.discover.driver import MODULE_VERSION, PROC_VERSION, is_version_suffix
+from cdigen.discover.notes import Notes, reason_of
+from cdigen.discover.views import open_views
+from cdigen.errors import ParseError, UsageError, one_line
+from cdigen.host import HostReadError, LinkError
+from cdigen.image import open_image
+from cdigen.image.rules import find_driver_files
+from cdigen.parse.procfs import is_driver_version, parse_module_version, parse_nvidia_version
+from cdigen.report import count, emit, emit_json, say, say_findings
+
+if TYPE_CHECKING:
+    from cdigen.discover.views import Views
+    from cdigen.image import Image
+    from cdigen.image.rules import DriverFile
+
+_OPTION = "--driver-version"
+
+
+def run_lint_image(path: str, target: Target, *, driver_version: str | None, as_json: bool) -> int:
+    """Report the driver's files in the image at `path`, and what they do on a host.
+
+    Args:
+        path: a root directory, an OCI layout, or an archive.
+        target: the host that tells the driver's version, if `driver_version` does not.
+        driver_version: of the host that is to run the image.
+        as_json: report as JSON.
+
+    Returns:
+        1 if there are any, else 0.
+
+    Raises:
+        FileError: the image or the host cannot be read.
+        DocumentError: there is no image at `path`, or a damaged one.
+        UsageError: `driver_version` is none, or both it and a host are given.
+    """
+    version, source = _find_version(target, driver_version)
+    image = open_image(path)
+    files = find_driver_files(image, version)
+    if as_json:
+        emit_json(
+            "lint-image",
+            {
+                "image": path,
+                "form": image.form,
+                "layers": [{"name": layer.name, "createdBy": layer.created_by} for layer in image.layers],
+                "driverVersion": version,
+                "driverVersionSource": source,
+                "found": [_to_json(file, image) for file in files],
+            },
+        )
+    else:
+        host = f"a host with driver {version} ({source})" if version else "a host whose driver is not known"
+        what = count(len(files), "thing") if files else "nothing"
+        kept = image.form if image.form == "directory" else f"{image.form}, {count(len(image.layers), 'layer')}"
+        emit(f"{one_line(path)} ({kept}): {what} of a driver, looked at for {host}\n")
+        emit("".join(_to_text(file, image) for file in files))
+    return 1 if files else 0
+
+
+def _to_json(file: DriverFile, image: Image) -> dict[str, object]:
+    return {
+        "level": file.level,
+        "code": file.code,
+        "path": one_line(file.path),
+        "layer": image.layers[file.layer].name,
+        "version": file.version,
+        "effect": file.effect,
+        "fix": file.fix,
+    }
+
+
+def _to_text(file: DriverFile, image: Image) -> str:
+    layer = image.layers[file.layer]
+    made = f", {layer.created_by}" if layer.created_by else ""
+    version = f", {file.version}" if file.version else ""
+    return (
+        f"\n{one_line(file.path)} ({file.code}{version})\n"
+        f"  {file.level:<7}  {file.effect}\n"
+        f"  layer    {layer.name}{made}\n"
+        f"  fix      {file.fix}\n"
+    )
+
+
+def _find_version(target: Target, given: str | None) -> tuple[str | None, str | None]:
+    """Return the driver's version of the host that is to run the image, and what told it; None if nothing did."""
+    if given is not None:
+        if not is_driver_version(given):
+            raise UsageError(f"{_OPTION} {one_line(given)}: not a driver's version; use one such as 535.309.01")
+        if target != Target():
+            raise UsageError(f"{_OPTION} takes the place of a host; leave out either it or the options for a host")
+        return given, _OPTION
+    opened = open_target(target)
+    views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+    version, source = _kernel_version(views)
+    if version is None:
+        version, source = _libcuda_version(views)
+    if version is None:
+        say(
+            "note",
+            f"the host's driver is not known: no {PROC_VERSION} and no libcuda of one version; name it with {_OPTION}",
+        )
+    return version, source
+
+
+def _kernel_version(views: Views) -> tuple[str | None, str | None]:
+    for path in (PROC_VERSION, MODULE_VERSION):
+        try:
+            data = views.system.read(path)
+            if data is not None:
+                version = parse_nvidia_version(data).version if path == PROC_VERSION else parse_module_version(data)
+                return version, path
+        except (ParseError, HostReadError, LinkError) as error:
+            say("warning", f"{path}: {reason_of(error)}; it does not tell the host's driver")
+    return None, None
+
+
+def _libcuda_version(views: Views) -> tuple[str | None, str | None]:
+    """Return the version that the only libcuda of the host has in its name."""
+    found: dict[str, str] = {}
+    view, notes = views.driver, Notes()
+    directories = find_library_directories(view, notes)
+    say_findings(notes.findings)
+    for directory in directories:
+        try:
+            for name in view.names(directory, ("libcuda.so.",)):
+                version = name.removeprefix("libcuda.so.")
+                if is_version_suffix(version):
+                    found.setdefault(version, one_line(view.host_path(f"{directory}/{name}")))
+        except (HostReadError, LinkError) as error:
+            say(
+                "warning", f"{one_line(view.host_path(directory))}: {reason_of(error)}; its libraries are not looked at"
+            )
+    return next(iter(found.items())) if len(found) == 1 else (None, None)

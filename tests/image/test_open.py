@@ -1,0 +1,335 @@
+"""Images from every place that they are kept in, and what is no image."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cdigen.errors import CdigenError, DocumentError, FileError, ParseError
+from cdigen.image import Image, Layer, open_image
+from cdigen.image.kept import Keeper
+from cdigen.image.layer import LayerReader
+from cdigen.image.stream import Budget, FileStream, GzipStream
+from tests.image.archives import config, digest, docker_pieces, layer, oci_pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cdigen.image.image import Form
+
+LAYERS = (
+    layer(
+        {
+            "./": None,
+            "./etc/": None,
+            "etc/ld.so.cache": b"old",
+            "usr/lib/x": b"1",
+            "usr/lib/gone": b"2",
+            "lib": "usr/lib",
+        }
+    ),
+    layer({"usr/lib/.wh.gone": b"", "/usr/lib/y": "x", "usr/lib/hard": "hard:./usr/lib/x", "etc/ld.so.cache": b"new"}),
+)
+MERGED = {
+    "/etc": ("dir", 0),
+    "/etc/ld.so.cache": ("file", 1),
+    "/lib": ("link", 0),
+    "/usr": ("dir", 0),
+    "/usr/lib": ("dir", 0),
+    "/usr/lib/hard": ("file", 1),
+    "/usr/lib/x": ("file", 0),
+    "/usr/lib/y": ("link", 1),
+}
+ADVICE = "name a root directory, an OCI layout, or an archive that podman, docker, buildah or skopeo saved"
+
+
+def write_files(place: Path, files: Mapping[str, bytes | str | None]) -> Path:
+    for name, content in files.items():
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif content is not None:
+            path.symlink_to(content)
+        else:
+            path.mkdir(exist_ok=True)
+    return place
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def merged(image: Image) -> dict[str, tuple[str, int]]:
+    return {path: (node.kind, node.layer) for path, node in image.tree.walk()}
+
+
+def check(image: Image, form: Form, names: list[str]) -> None:
+    assert merged(image) == MERGED
+    assert image.tree.read("/etc/ld.so.cache") == b"new"
+    assert image.form == form
+    assert image.layers == tuple(Layer(name=name, created_by=f"RUN step {n}") for n, name in enumerate(names))
+    assert image.env == {"A": "b=c"}
+
+
+@pytest.mark.parametrize("squeeze", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_an_archive_of_docker_is_merged(squeeze: type[bytes], tmp_path: Path) -> None:
+    image = open_image(str(write(tmp_path / "x", squeeze(layer(docker_pieces(LAYERS, ["A=b=c"]))))))
+    check(image, "docker archive", [digest(data) for data in LAYERS])
+
+
+@pytest.mark.parametrize("squeeze", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_an_archive_of_oci_is_merged(squeeze: type[bytes], compressed: bool, tmp_path: Path) -> None:
+    pieces = layer(oci_pieces(LAYERS, ["A=b=c"], compressed=compressed))
+    image = open_image(str(write(tmp_path / "x", squeeze(pieces))))
+    names = [digest(gzip.compress(data, mtime=0) if compressed else data) for data in LAYERS]
+    check(image, "OCI archive", names)
+
+
+def test_a_layout_of_oci_is_merged(tmp_path: Path) -> None:
+    image = open_image(str(write_files(tmp_path, oci_pieces(LAYERS, ["A=b=c"]))))
+    check(image, "OCI layout", [digest(gzip.compress(data, mtime=0)) for data in LAYERS])
+
+
+def test_layers_in_any_order_of_the_archive_are_applied_in_the_manifests(tmp_path: Path) -> None:
+    pieces = dict(reversed(docker_pieces(LAYERS, ["A=b=c"]).items()))
+    for data in (layer(pieces), gzip.compress(layer(pieces))):
+        check(open_image(str(write(tmp_path / "x", data))), "docker archive", [digest(data) for data in LAYERS])
+
+
+def test_a_layer_that_is_a_link_to_one_that_was_written_already_is_that_one(tmp_path: Path) -> None:
+    pieces = docker_pieces([LAYERS[0], LAYERS[0]]) | {"1/layer.tar": "../0/layer.tar"}
+    image = open_image(str(write(tmp_path / "x", layer(pieces))))
+    assert {number for _, number in merged(image).values()} == {0, 1}
+
+
+def test_a_directory_is_one_layer_and_no_link_is_followed(tmp_path: Path) -> None:
+    write_files(tmp_path / "outside", {"secret": b"x"})
+    root = write_files(tmp_path / "root", {"etc/ld.so.cache": b"c", "a": "../outside", "b": "/etc", "proc/1/x": b"x"})
+    write_files(root, {".wh.b": b"", "etc/.wh..wh..opq": b""})  # a layer's marks mean nothing here
+    os.mkfifo(root / "fifo")
+    image = open_image(str(root))
+    assert merged(image) == {
+        "/.wh.b": ("file", 0),
+        "/a": ("link", 0),
+        "/b": ("link", 0),
+        "/etc": ("dir", 0),
+        "/etc/.wh..wh..opq": ("file", 0),
+        "/etc/ld.so.cache": ("file", 0),
+        "/fifo": ("fifo", 0),
+        "/proc": ("dir", 0),
+    }
+    assert (image.form, image.layers, image.env) == ("directory", (Layer(name="directory"),), {})
+
+
+def test_an_index_of_an_index_and_attestations_lead_to_the_one_image(tmp_path: Path) -> None:
+    pieces = oci_pieces(LAYERS, ["A=b=c"])
+    inner = pieces["index.json"]
+    assert isinstance(inner, bytes)
+    attestation = {"digest": "sha256:00", "annotations": {"vnd.docker.reference.type": "attestation-manifest"}}
+    outer = {"manifests": [attestation, {"digest": digest(inner)}, {"digest": digest(inner)}]}
+    pieces |= {"index.json": json.dumps(outer).encode(), f"blobs/sha256/{digest(inner)[7:]}": inner}
+    check(open_image(str(write(tmp_path / "x", layer(pieces)))), "OCI archive", [
+        digest(gzip.compress(data, mtime=0)) for data in LAYERS
+    ])  # fmt: skip
+
+
+# --- what is no image ---
+
+
+def error(path: Path, kind: type[CdigenError] = DocumentError) -> str:
+    with pytest.raises(kind) as caught:
+        open_image(str(path))
+    return str(caught.value).replace(str(path), "IMAGE")
+
+
+def error_of(tmp_path: Path, pieces: Mapping[str, bytes | str | None]) -> str:
+    return error(write(tmp_path / "x", layer(pieces))).removesuffix(f"; {ADVICE}, whole").removeprefix("IMAGE: ")
+
+
+def test_what_is_not_there_or_no_file_is_said(tmp_path: Path) -> None:
+    assert error(tmp_path / "x", FileError) == (
+        "cannot read IMAGE: No such file or directory; name an image that you may read"
+    )
+    os.mkfifo(tmp_path / "fifo")
+    assert error(tmp_path / "fifo") == f"IMAGE: neither a directory nor a regular file; {ADVICE}"
+    assert error(write(tmp_path / "text", b"hello")) == f"IMAGE: not a tar archive; {ADVICE}, whole"
+    assert error(write(tmp_path / "nothing", b"")) == (
+        f"IMAGE: a tar archive with neither manifest.json nor index.json, so no image; {ADVICE}, whole"
+    )
+
+
+MANIFEST = "manifest.json"
+IN_LAYER = "layer 0/layer.tar"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({MANIFEST: b"{"}, "manifest.json: line 1, column 2: expecting property name enclosed in double quotes"),
+        ({MANIFEST: b"{}"}, "manifest.json is no JSON array"),
+        ({MANIFEST: b"[]"}, "0 images in manifest.json; save one at a time"),
+        ({MANIFEST: b"[1]"}, "manifest.json, [0] is no JSON object"),
+        ({MANIFEST: b"[{}]"}, "manifest.json, Config is no text"),
+        ({MANIFEST: b'[{"Config": "../c"}]'}, "the name '../c', which leads out of the image"),
+        ({MANIFEST: b'[{"Config": "c"}]'}, "c is missing"),
+        ({MANIFEST: b'[{"Config": "config.json", "Layers": [1]}]'}, "manifest.json, a layer is no text"),
+        ({MANIFEST: b'[{"Config": "config.json", "Layers": ["l\\n"]}]'}, "the layer l\\n is missing"),
+        ({"0/layer.tar": b"x" * 600}, "layer 0/layer.tar: not a tar archive"),
+        ({"0/layer.tar": LAYERS[0][:1500]}, "layer 0/layer.tar: truncated"),
+        ({"0/layer.tar": gzip.compress(LAYERS[0])[:-20]}, "layer 0/layer.tar: truncated"),
+        ({"0/layer.tar": layer({"a/../../b": b""})}, f"{IN_LAYER}: the name 'a/../../b', which leads out of the image"),
+        ({"0/layer.tar": layer({"a/.wh...": b""})}, f"{IN_LAYER}: the name 'a/.wh...', which leads out of the image"),
+        (
+            {"0/layer.tar": layer({"a": b"", "b": "hard:../a"})},
+            f"{IN_LAYER}: the name '../a', which leads out of the image",
+        ),
+        ({"0/layer.tar": layer({"a": "hard:b"})}, "layer 0/layer.tar: /a is a hard link to nothing, /b"),
+        ({"0/layer.tar": layer({"a/" * 201: None})}, "layer 0/layer.tar: directories more than 200 levels deep"),
+    ],
+    ids=range(17),
+)
+def test_damage_of_an_archive_of_docker_is_one_line(changes: dict[str, bytes], expected: str, tmp_path: Path) -> None:
+    assert error_of(tmp_path, docker_pieces(LAYERS[:1]) | changes) == expected
+
+
+def test_damage_of_a_layout_of_oci_is_one_line(tmp_path: Path) -> None:
+    good = oci_pieces(LAYERS[:1])
+    blob = f"blobs/sha256/{digest(gzip.compress(LAYERS[0], mtime=0))[7:]}"
+    data = good[blob]
+    assert isinstance(data, bytes)
+    size = len(data)
+    assert error_of(tmp_path, good | {blob: data[:-9]}) == f"{blob} has {size - 9} bytes, the manifest says {size}"
+    assert error_of(tmp_path, {k: v for k, v in good.items() if k != blob}) == f"the layer {blob} is missing"
+    for index, expected in (
+        (b"[]", "index.json is no JSON object"),
+        (b"{}", "index.json, manifests is no JSON array"),
+        (b'{"manifests": []}', "0 images in index.json; save one of them, for one platform"),
+        (b'{"manifests": [{"digest": "../../etc/passwd"}]}', "a digest that is none: ../../etc/passwd"),
+        (b'{"manifests": [{"digest": "sha256:00"}]}', "blobs/sha256/00 is missing"),
+    ):
+        assert error_of(tmp_path, good | {"index.json": index}) == expected
+
+
+def test_an_index_that_names_itself_ends(tmp_path: Path) -> None:
+    index = b'{"manifests": [{"digest": "sha256:00"}]}'
+    pieces = {"oci-layout": b"{}", "index.json": index, "blobs/sha256/00": index}
+    assert error_of(tmp_path, pieces) == "0 images in index.json; save one of them, for one platform"
+
+
+def test_too_many_manifests_are_refused(tmp_path: Path) -> None:
+    names = [f"blobs/sha256/{number:02x}" for number in range(101)]
+    index = {"manifests": [{"digest": f"sha256:{name[13:]}"} for name in names]}
+    pieces = {"index.json": json.dumps(index).encode(), **dict.fromkeys(names, b'{"manifests": []}')}
+    assert error_of(tmp_path, pieces) == "more than 100 manifests"
+
+
+def test_a_layer_in_zstd_is_read_or_refused_in_words(tmp_path: Path) -> None:
+    pieces = docker_pieces(LAYERS[:1]) | {"0/layer.tar": b"\x28\xb5\x2f\xfd" + b"x" * 20}
+    said = error_of(tmp_path, pieces)
+    assert said.startswith(
+        (
+            "layer 0/layer.tar: compressed with zstd, which Python reads from 3.14 on",
+            "layer 0/layer.tar: damaged zstd data",
+        )
+    )
+
+
+def test_a_truncated_archive_is_one_line_wherever_it_ends(tmp_path: Path) -> None:
+    plain = layer(docker_pieces(LAYERS))
+    for data in (plain.rstrip(b"\0"), gzip.compress(plain)[:-90]):  # what follows is but the end's padding
+        for end in range(1, len(data), max(1, len(data) // 60)):
+            said = error(write(tmp_path / "x", data[:end]))
+            assert said.startswith("IMAGE: ")
+            assert said.endswith(f"; {ADVICE}, whole")
+            assert "\n" not in said
+
+
+def test_a_huge_file_costs_no_memory_and_a_bomb_ends() -> None:
+    bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
+    data = bomb.compress(bytes(1 << 20)) + bomb.flush()
+    budget = Budget()
+    budget.take((128 << 30) - (1 << 19))
+    stream = GzipStream(FileStream(io.BytesIO(data)), budget)
+    with pytest.raises(ParseError) as caught:
+        stream.skip(1 << 20)
+    assert str(caught.value) == "more than 128 GiB when decompressed"
+
+
+def test_the_content_that_is_kept_is_bounded() -> None:
+    keeper = Keeper()
+    cache, packages = "/etc/ld.so.cache", "/var/lib/dpkg/info"
+    assert [keeper.wants(path, 1 << 24) for path in (cache, f"{packages}/libcuda1.list", f"{packages}/bash.list")] == [
+        True,
+        True,
+        False,
+    ]
+    assert not keeper.wants(cache, (1 << 24) + 1)
+    assert keeper.wants(cache, 1 << 24)
+    assert keeper.wants(cache, 1 << 24)
+    with pytest.raises(ParseError) as caught:
+        keeper.wants(cache, 1)
+    assert str(caught.value) == "more than 64 MiB of linker caches and package lists"
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"max_entries": 3}, None),
+        ({"max_name_bytes": 12}, None),
+        ({"max_entries": 2}, "more entries than any image has"),
+        ({"max_name_bytes": 11}, "more bytes of names than any image has"),
+    ],
+)
+def test_the_entries_and_names_of_all_layers_are_counted_together(limits: dict[str, int], expected: str | None) -> None:
+    reader = LayerReader(Keeper(), **limits)
+    said = None
+    try:
+        reader.read(FileStream(io.BytesIO(layer({"abc": b"x", "def": "ghi"}))))
+        reader.read(FileStream(io.BytesIO(layer({"jkl": b"x"}))))
+    except ParseError as error:
+        said = str(error)
+    assert said == expected
+
+
+def test_a_directory_that_is_too_deep_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "root" / "/".join("d" * 199)).mkdir(parents=True)
+    open_image(str(tmp_path / "root"))
+    (tmp_path / "root" / "/".join("d" * 201)).mkdir(parents=True)
+    assert error(tmp_path / "root") == f"IMAGE: directories more than 200 levels deep; {ADVICE}, whole"
+
+
+def test_truncated_gzip_is_no_end() -> None:
+    with pytest.raises(ParseError) as caught:
+        GzipStream(FileStream(io.BytesIO(gzip.compress(b"one")[:-1])), Budget()).read(100)
+    assert str(caught.value) == "truncated"
+
+
+def test_gzip_of_several_members_is_one_stream() -> None:
+    data = gzip.compress(b"one") + gzip.compress(b"") + gzip.compress(b"two") + bytes(100)
+    assert GzipStream(FileStream(io.BytesIO(data)), Budget()).read(100) == b"onetwo"
+
+
+def test_a_file_that_claims_more_than_is_there_is_truncated(tmp_path: Path) -> None:
+    big = layer({"etc/ld.so.cache": b"x" * 100})
+    claims = bytearray(big)
+    claims[124:136] = b"00001000000\0"
+    claims[148:156] = b" " * 8
+    claims[148:156] = f"{sum(claims[:512]):06o}\0 ".encode()
+    assert error_of(tmp_path, docker_pieces([bytes(claims)])) == "layer 0/layer.tar: truncated"
+
+
+def test_the_configuration_may_say_nothing(tmp_path: Path) -> None:
+    pieces = docker_pieces(LAYERS[:1]) | {"config.json": b'{"config": {"Env": [1, "A"]}, "history": [1]}'}
+    image = open_image(str(write(tmp_path / "x", layer(pieces))))
+    assert (image.layers, image.env) == ((Layer(name="0/layer.tar"),), {"A": ""})
+    assert json.loads(config(LAYERS))["history"][0]["empty_layer"]
