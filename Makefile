@@ -70,6 +70,10 @@ golden: $(VENV)/installed ## Rewrite the expected specs of the golden hosts that
 bench: packages $(VENV)/installed ## Measure time and memory on the real driver, as ratios to a bare interpreter
 	$(RUN)python -m tests.bench
 
+.PHONY: bench-start
+bench-start: packages $(VENV)/installed ## Measure what a spec adds to a container's start, with runc and crun (as root)
+	$(RUN)python -m tests.bench.start
+
 .PHONY: packages
 packages:
 	@missing=$$(for p in $(BASE_PACKAGES) $$(grep -v '^#' tests/real/packages.txt); do \
