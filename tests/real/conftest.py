@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def _skipped_where_unavailable() -> Iterator[None]:
+def skipped_where_unavailable() -> Iterator[None]:
     try:
         yield
     except UnavailableError as error:
@@ -44,35 +44,35 @@ def _skipped_where_unavailable() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def driver_plain() -> HostTree:
     """Return the host root with the packages' files alone: libraries in nvidia/current, no alternatives."""
-    with _skipped_where_unavailable():
+    with skipped_where_unavailable():
         return make_host("plain", cache_dir())
 
 
 @pytest.fixture(scope="session")
 def driver_debian() -> HostTree:
     """Return the host root of an installed bookworm: alternatives links, the packages' own linker cache."""
-    with _skipped_where_unavailable():
+    with skipped_where_unavailable():
         return make_host("debian", cache_dir())
 
 
 @pytest.fixture(scope="session")
 def package_files() -> dict[str, tuple[str, ...]]:
     """Return the absolute paths of files and links in each of the driver's packages."""
-    with _skipped_where_unavailable():
+    with skipped_where_unavailable():
         return read_package_files(cache_dir())
 
 
 @pytest.fixture(scope="session")
 def image_bookworm() -> Path:
     """Return a container root whose loader looks into /usr/lib/x86_64-linux-gnu."""
-    with _skipped_where_unavailable():
+    with skipped_where_unavailable():
         return make_image("bookworm", cache_dir())
 
 
 @pytest.fixture(scope="session")
 def image_rhel() -> Path:
     """Return a container root whose loader looks into /usr/lib64."""
-    with _skipped_where_unavailable():
+    with skipped_where_unavailable():
         return make_image("rhel-like", cache_dir())
 
 
@@ -88,6 +88,6 @@ def image(request: pytest.FixtureRequest) -> Path:
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Return each of the engines in turn, known to be installed."""
     chosen: Engine = request.param
-    with _skipped_where_unavailable():
+    with skipped_where_unavailable():
         require_engine(chosen)
     return chosen
