@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from tests.real.bundle import inject, make_bundle, run_bundle, write_config
 from tests.real.cache import cache_dir
 from tests.real.engines import Engine as Runtime
 from tests.real.engines import require_engine, run_in_container
@@ -251,6 +252,31 @@ class _TrixiePodman:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Injected:
+    """A plain runtime, which knows nothing of CDI, on a bundle that `cdigen inject` edited."""
+
+    runtime: Runtime
+    images: Images
+    specs: Path
+
+    def run(self, start: Start) -> Done:
+        kind = start.kind
+        with tempfile.TemporaryDirectory(prefix="bundle-") as name:
+            bundle = make_bundle(Path(name) / "bundle")
+            sets = ("bounding", "effective", "permitted", "inheritable", "ambient")
+            write_config(
+                bundle,
+                start.argv,
+                is_read_only=kind.read_only,
+                env=["PATH=/usr/sbin:/usr/bin:/sbin:/bin", *kind.env],
+                user={"uid": kind.user or 0, "gid": kind.user or 0},
+                capabilities={name: ["CAP_MKNOD"] for name in sets},
+            )
+            inject(bundle, self.specs, *(device.rpartition("=")[2] for device in start.devices))
+            return run_bundle(self.runtime, bundle, self.images.root(kind))
+
+
 def _require(*tools: str) -> None:
     require_root()
     path = command_environment()["PATH"]
@@ -265,6 +291,14 @@ def _require(*tools: str) -> None:
 def _bookworm_podman(runtime: Runtime, images: Images, spec: Path) -> Iterator[Engine]:
     require_engine(runtime)
     yield _BookwormPodman(runtime=runtime, images=images, spec=spec)
+
+
+@contextmanager
+def _bookworm_injected(runtime: Runtime, images: Images, spec: Path) -> Iterator[Engine]:
+    _require(runtime, "unshare")
+    with tempfile.TemporaryDirectory(prefix="specs-") as name:
+        shutil.copy(spec, name)
+        yield _Injected(runtime=runtime, images=images, specs=Path(name))
 
 
 @contextmanager
@@ -414,6 +448,8 @@ ROWS = (
     Row(name="podman 4.3, runc", about="Debian 12", open=partial(_bookworm_podman, "runc")),
     Row(name="podman 4.3, crun", about="Debian 12", open=partial(_bookworm_podman, "crun")),
     Row(name="buildah 1.28", about="Debian 12", open=_bookworm_buildah),
+    Row(name="runc 1.1, cdigen inject", about="Debian 12", open=partial(_bookworm_injected, "runc")),
+    Row(name="crun 1.8, cdigen inject", about="Debian 12", open=partial(_bookworm_injected, "crun")),
     Row(name="rootless podman 4.3, runc", about="Debian 12", open=partial(_bookworm_rootless, "runc"), rootless=True),
     Row(name="rootless podman 4.3, crun", about="Debian 12", open=partial(_bookworm_rootless, "crun"), rootless=True),
     Row(name="podman 5.4, runc", about="Debian 13", open=partial(_trixie_podman, "runc")),

@@ -5,7 +5,7 @@ Whatever is not here works. A test asserts the answer, so that an engine that me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.real.matrix.images import KINDS
 
@@ -37,6 +37,12 @@ _CRUN_FOLLOWS_NO_DANGLING_LINK = Failure(
     ),
 )
 
+_CRUN_ALONE_FOLLOWS_NONE_EITHER = replace(
+    _CRUN_FOLLOWS_NO_DANGLING_LINK,
+    status=1,
+    message="openat2 `usr/lib/x86_64-linux-gnu/libcuda.so.1`: No such file or directory\n",
+)
+
 _BUILDAH_HAS_NO_CDI = Failure(
     status=125,
     message="Error: getting info of source device {device}: stat {device}: no such file or directory\n",
@@ -45,6 +51,7 @@ _BUILDAH_HAS_NO_CDI = Failure(
 
 FAILURES: dict[tuple[str, str], Failure] = {
     ("podman 4.3, crun", "dangling-link"): _CRUN_FOLLOWS_NO_DANGLING_LINK,
+    ("crun 1.8, cdigen inject", "dangling-link"): _CRUN_ALONE_FOLLOWS_NONE_EITHER,
     ("rootless podman 4.3, crun", "dangling-link"): _CRUN_FOLLOWS_NO_DANGLING_LINK,
     ("podman 5.4, crun", "dangling-link"): _CRUN_FOLLOWS_NO_DANGLING_LINK,
     **{("buildah 1.28", kind.name): _BUILDAH_HAS_NO_CDI for kind in KINDS},
