@@ -48,8 +48,8 @@ def render_table(rows: Sequence[Row], kinds: Sequence[Kind], cells: Mapping[tupl
         kinds: the kinds of image, which are the lines.
         cells: what was seen, by the names of engine and kind: None for a cell that works. Complete.
     """
-    reasons = list(dict.fromkeys(cells[row.name, kind.name] for kind in kinds for row in rows))
-    notes = [failure.reason for failure in reasons if failure is not None]
+    failures_seen = (cells[row.name, kind.name] for kind in kinds for row in rows)
+    notes = list(dict.fromkeys(failure.reason for failure in failures_seen if failure is not None))
     lines = [
         "| image | " + " | ".join(row.name for row in rows) + " |",
         "| --- |" + " --- |" * len(rows),
