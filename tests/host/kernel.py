@@ -10,6 +10,9 @@ from dataclasses import dataclass
 _SYS_OPENAT2 = 437  # the same on every architecture
 _RESOLVE_IN_ROOT = 0x10
 
+# openat2(2): EAGAIN if something on the machine was renamed or mounted during a `..`; the caller may try again.
+_TRIES = 1000
+
 
 class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
@@ -29,7 +32,10 @@ def resolve_in_root(root: str, path: str) -> Lookup:
     how = _OpenHow(flags=os.O_PATH | os.O_CLOEXEC, mode=0, resolve=_RESOLVE_IN_ROOT)
     base = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fd = libc.syscall(_SYS_OPENAT2, base, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
+        for _ in range(_TRIES):
+            fd = libc.syscall(_SYS_OPENAT2, base, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
+            if fd >= 0 or ctypes.get_errno() != errno.EAGAIN:
+                break
         if fd < 0:
             return Lookup(None, ctypes.get_errno())
         try:
