@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, cast
 from cdigen.errors import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
+_MOST_NAMED = 10  # violations in one line: a hostile document can have a million
 _PREVIEW = 60  # characters of a foreign value that a message repeats
 
 _TYPE_NAMES = {
@@ -71,6 +72,13 @@ def sort_violations(violations: Iterable[Violation]) -> tuple[Violation, ...]:
         return [(0, int(s), "") if s.isdecimal() else (1, 0, s) for s in steps], violation.message
 
     return tuple(sorted(set(violations), key=key))
+
+
+def summarise(violations: Sequence[Violation]) -> str:
+    """Return violations as part of one line: the first with their places, and how many more there are."""
+    places = "; ".join(f"{violation.place}: {violation.message}" for violation in violations[:_MOST_NAMED])
+    more = len(violations) - _MOST_NAMED
+    return f"{places}; and {more} more" if more > 0 else places
 
 
 def format_place(path: Iterable[str | int]) -> str:

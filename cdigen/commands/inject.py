@@ -17,6 +17,7 @@ from cdigen.oci.config import find_config_violations
 from cdigen.oci.edits import apply_edits
 from cdigen.parse.document import parse_document
 from cdigen.report import count, emit, say
+from cdigen.schema import summarise
 from cdigen.write import write_file
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from cdigen.cdi.registry import Registry, SourcedEdits
     from cdigen.host.host import Entry
 
-_MOST_NAMED = 10  # violations of a configuration, which can have a million
 _MAKE_ONE = "make one with: runc spec"
 
 
@@ -70,9 +70,7 @@ def _load_config(path: str) -> dict[str, object]:
         raise DocumentError(f"{name} is not an OCI runtime configuration: {error}; {_MAKE_ONE}") from error
     violations = find_config_violations(document)
     if violations:
-        places = "; ".join(f"{violation.place}: {violation.message}" for violation in violations[:_MOST_NAMED])
-        more = f"; and {len(violations) - _MOST_NAMED} more" if len(violations) > _MOST_NAMED else ""
-        raise DocumentError(f"{name} is not an OCI runtime configuration: {places}{more}; {_MAKE_ONE}")
+        raise DocumentError(f"{name} is not an OCI runtime configuration: {summarise(violations)}; {_MAKE_ONE}")
     return cast("dict[str, object]", document)
 
 

@@ -8,9 +8,7 @@ from cdigen.cdi.validate import find_violations
 from cdigen.commands.target import read_input
 from cdigen.errors import DocumentError, ParseError, one_line
 from cdigen.parse.document import parse_document
-
-_MOST_NAMED = 10
-"""Violations that the error names: a hostile file can have a million, and `cdigen validate` shows them all."""
+from cdigen.schema import summarise
 
 
 def load_spec(path: str) -> dict[str, object]:
@@ -30,7 +28,5 @@ def load_spec(path: str) -> dict[str, object]:
         raise DocumentError(f"{name}: {error}; write it anew with: cdigen generate") from error
     violations = find_violations(document)
     if violations:
-        places = "; ".join(f"{violation.place}: {violation.message}" for violation in violations[:_MOST_NAMED])
-        more = f"; and {len(violations) - _MOST_NAMED} more" if len(violations) > _MOST_NAMED else ""
-        raise DocumentError(f"{name} is not a valid spec: {places}{more}; write it anew with: cdigen generate")
+        raise DocumentError(f"{name} is not a valid spec: {summarise(violations)}; write it anew with: cdigen generate")
     return cast("dict[str, object]", document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
     from cdigen.parse.ldcache import CacheEntry
 
 Kind = Literal["file", "dir", "link", "char", "block", "socket", "fifo"]
+
+
+_KINDS: dict[int, Kind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "dir",
+    stat.S_IFLNK: "link",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFIFO: "fifo",
+}
+
+
+def kind_of(mode: int) -> Kind:
+    """Return the file type in `st_mode`, as lstat(2) gives it."""
+    return _KINDS[stat.S_IFMT(mode)]
 
 
 class HostReadError(FileError):

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from cdigen.errors import FileError, one_line
-from cdigen.host.host import MAX_TEXT_BYTES, Entry, Host, HostReadError, Kind, matching
+from cdigen.host.host import MAX_TEXT_BYTES, Entry, Host, HostReadError, kind_of, matching
 
 if TYPE_CHECKING:
     from cdigen.parse.elf import ElfFacts
@@ -17,15 +17,6 @@ _MAX_CACHE_BYTES = 64 << 20  # a linker cache with some 2,500 libraries has 200 
 _MAX_OPEN_DIRS = 128
 _DIR_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_KINDS: dict[int, Kind] = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "dir",
-    stat.S_IFLNK: "link",
-    stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-    stat.S_IFSOCK: "socket",
-    stat.S_IFIFO: "fifo",
-}
 
 
 class LiveHost(Host):
@@ -94,7 +85,7 @@ class LiveHost(Host):
             parent, _, name = path.rpartition("/")
             fd = self._open_dir(parent)
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            kind = _KINDS[stat.S_IFMT(status.st_mode)]
+            kind = kind_of(status.st_mode)
             return Entry(
                 kind=kind,
                 mode=stat.S_IMODE(status.st_mode),

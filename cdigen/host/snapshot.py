@@ -150,7 +150,7 @@ def load_snapshot(data: bytes, name: str) -> Snapshot:
             named with its place.
     """
     from cdigen.parse.document import parse_document
-    from cdigen.schema import find_schema_violations
+    from cdigen.schema import find_schema_violations, summarise
 
     name = one_line(name)
     try:
@@ -159,9 +159,7 @@ def load_snapshot(data: bytes, name: str) -> Snapshot:
         raise DocumentError(f"{name}: {error}; record it again with: cdigen snapshot") from error
     violations = find_schema_violations(document, SCHEMA)
     if violations:
-        places = "; ".join(f"{violation.place}: {violation.message}" for violation in violations[:10])
-        more = f"; and {len(violations) - 10} more" if len(violations) > 10 else ""
-        raise DocumentError(f"{name} is not a snapshot: {places}{more}; record it again with: cdigen snapshot")
+        raise DocumentError(f"{name} is not a snapshot: {summarise(violations)}; record it again with: cdigen snapshot")
     fields = cast("dict[str, object]", document)
     entries = cast("dict[str, dict[str, object]]", fields["entries"])
     for path, entry in entries.items():

@@ -7,27 +7,18 @@ import stat
 from typing import TYPE_CHECKING
 
 from cdigen.errors import ParseError
+from cdigen.host.host import kind_of
 from cdigen.image.limits import MAX_DEPTH, MAX_ENTRIES
 from cdigen.image.tree import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cdigen.host.host import Kind
     from cdigen.image.kept import Keeper
 
 _NOT_OF_AN_IMAGE = ("/dev", "/proc", "/sys")  # an engine mounts them
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_KINDS: dict[int, Kind] = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "dir",
-    stat.S_IFLNK: "link",
-    stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-    stat.S_IFSOCK: "socket",
-    stat.S_IFIFO: "fifo",
-}
 
 
 def read_directory(directory: str, keeper: Keeper) -> Iterator[Change]:
@@ -90,7 +81,7 @@ def _sorted_names(place: str, fd: int) -> list[str]:
 
 
 def _change(where: str, name: str, fd: int, status: os.stat_result, keeper: Keeper) -> Change:
-    kind = _KINDS.get(stat.S_IFMT(status.st_mode), "file")
+    kind = kind_of(status.st_mode)
     target = os.readlink(name, dir_fd=fd) if kind == "link" else ""
     content = None
     if kind == "file" and keeper.wants(where, status.st_size):
