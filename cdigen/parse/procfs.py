@@ -11,8 +11,7 @@ import re
 from dataclasses import dataclass
 
 from cdigen.errors import ParseError
-
-_MAX_SIZE = 64 * 1024  # every one of these files fits a page or two
+from cdigen.parse.text import is_number, lines_of, number_of
 
 DRIVER_VERSION_PATTERN = r"[0-9]{1,5}\.[0-9]{1,5}(?:\.[0-9]{1,5})?"
 """A driver version: two or three numbers, as in `384.81`, `580.178` or `535.309.01`."""
@@ -88,7 +87,7 @@ def parse_nvidia_version(data: bytes) -> KernelDriver:
     Raises:
         ParseError: there is no line that names a kernel module and its version.
     """
-    lines = (" ".join(line.split()) for line in _lines(data))
+    lines = (" ".join(line.split()) for line in lines_of(data))
     line = next((line for line in lines if line.startswith("NVRM version:")), None)
     if line is None:
         raise ParseError("no line 'NVRM version: ...'")
@@ -105,7 +104,7 @@ def parse_module_version(data: bytes) -> str:
     Raises:
         ParseError: the text is anything else.
     """
-    text = "\n".join(_lines(data)).strip()
+    text = "\n".join(lines_of(data)).strip()
     if not is_driver_version(text):
         raise ParseError(f"not a driver version: {text[:120]!r}")
     return text
@@ -122,7 +121,7 @@ def parse_gpu_information(data: bytes) -> GpuInformation:
             such a file, or has a line whose value cannot be what it says.
     """
     fields: dict[str, str] = {}
-    for line in _lines(data):
+    for line in lines_of(data):
         name, colon, value = line.partition(":")
         if colon:
             fields.setdefault(name.strip(), value.strip())
@@ -152,7 +151,7 @@ def parse_proc_devices(data: bytes) -> tuple[CharMajor, ...]:
     Raises:
         ParseError: there is no such list, or a line in it is not a number and a name.
     """
-    lines = iter(_lines(data))
+    lines = iter(lines_of(data))
     if not any(line.strip() == "Character devices:" for line in lines):
         raise ParseError("no list of character devices")
     found: list[CharMajor] = []
@@ -160,19 +159,10 @@ def parse_proc_devices(data: bytes) -> tuple[CharMajor, ...]:
         if not line.strip() or line.strip() == "Block devices:":
             break
         number, _, name = line.strip().partition(" ")
-        if not (_is_number(number) and name.strip()):
+        if not (is_number(number) and name.strip()):
             raise ParseError(f"not a major number and a name: {line[:120]!r}")
         found.append(CharMajor(name=name.strip(), major=int(number)))
     return tuple(found)
-
-
-def _lines(data: bytes) -> list[str]:
-    if not data.strip():
-        raise ParseError("empty file")
-    if len(data) > _MAX_SIZE:
-        raise ParseError(f"{len(data)} bytes, more than {_MAX_SIZE}")
-    # Split before decoding: str.splitlines would also split at control characters inside a name.
-    return [line.decode(errors="replace") for line in data.split(b"\n")]
 
 
 def _bus_location(text: str | None) -> str | None:
@@ -188,16 +178,10 @@ def _bus_location(text: str | None) -> str | None:
 def _minor(text: str | None) -> int | None:
     if text is None:
         return None
-    if not _is_number(text):
-        raise ParseError(f"Device Minor is not a number: {text[:120]!r}")
-    return int(text)
+    return number_of(text, "Device Minor")
 
 
 def _yes(text: str) -> bool:
     if text not in ("Yes", "No"):
         raise ParseError(f"GPU Excluded is neither Yes nor No: {text[:120]!r}")
     return text == "Yes"
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 7  # a minor has 20 bits
