@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., object])
 
-DEFAULT_OUTPUT = "/etc/cdi/nvidia.yaml"
-
 _TARGET_OPTIONS = (
     click.option("--host-root", metavar="DIR", help="Where the host's / is visible to this process.  [default: /]"),
     click.option(
@@ -39,8 +37,39 @@ _TARGET_OPTIONS = (
         metavar="FILE",
         help="Use the host that `cdigen snapshot` recorded in FILE; - is standard input.",
     ),
+    click.option(
+        "--nvml",
+        "ask_nvml",
+        type=click.Choice(("auto", "never", "always")),
+        default="auto",
+        show_default=True,
+        help="Ask NVML (pip install 'cdigen[nvml]'); auto asks only where procfs cannot tell: unknown UUIDs, MIG.",
+    ),
+    click.option(
+        "--nvml-timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(0, 3600, min_open=True),
+        help="How long to wait for NVML's answer.  [default: 30]",
+    ),
 )
 _BUILD_OPTIONS = (
+    click.option(
+        "--mode",
+        type=click.Choice(
+            ("auto", "gpu", "management", "imex", "nvswitch", "gds", "gdrcopy", "mofed", "coherent", "noncoherent")
+        ),
+        default="auto",
+        show_default=True,
+        help="What the spec is of: the GPUs (auto, gpu), or another class of devices.",
+    ),
+    click.option(
+        "--device",
+        "devices",
+        metavar="NAME",
+        multiple=True,
+        help="Offer only this GPU or MIG device (its index, UUID or PCI address) or IMEX channel; repeatable."
+        "  [default: all]",
+    ),
     click.option(
         "--device-name-strategy",
         "strategies",
@@ -56,9 +85,7 @@ _BUILD_OPTIONS = (
         "--class",
         "device_class",
         metavar="NAME",
-        default="gpu",
-        show_default=True,
-        help="Class part of the kind.",
+        help="Class part of the kind.  [default: gpu, imex-channel, nvswitch, gds, gdrcopy or mofed, by the mode]",
     ),
     click.option(
         "--container-lib-dir",
@@ -95,14 +122,14 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
 def _take_target(values: dict[str, Any]) -> Target:
     from cdigen.commands.target import Target
 
-    names = ("host_root", "driver_root", "dev_root", "procfs", "sysfs", "snapshot")
+    names = ("host_root", "driver_root", "dev_root", "procfs", "sysfs", "snapshot", "ask_nvml", "nvml_timeout")
     return Target(**{name: values.pop(name) for name in names})
 
 
 def _take_build_options(values: dict[str, Any]) -> BuildOptions:
     from cdigen.build.options import BuildOptions, parse_capabilities
 
-    names = ("strategies", "vendor", "device_class", "library_directories", "ipc")
+    names = ("strategies", "vendor", "device_class", "library_directories", "ipc", "devices", "mode")
     capabilities, compat32 = parse_capabilities(values.pop("capabilities"))
     return BuildOptions(
         with_all=not values.pop("no_all"),
@@ -135,9 +162,7 @@ def cli() -> None:
     "-o",
     "--output",
     metavar="PATH",
-    default=DEFAULT_OUTPUT,
-    show_default=True,
-    help="File to write; - is standard output.",
+    help="File to write; - is standard output.  [default: /etc/cdi/nvidia.yaml, of other modes nvidia-<mode>.yaml]",
 )
 @click.option(
     "--format",
@@ -145,9 +170,18 @@ def cli() -> None:
     type=click.Choice(("yaml", "json")),
     help="[default: by the suffix of the output, else yaml]",
 )
+@click.option("--create-nodes", is_flag=True, help="Make missing device nodes first, as `cdigen nodes --create` does.")
+@click.option(
+    "--all-modes",
+    is_flag=True,
+    help="Also write the specs of all other modes that have devices, beside the first as NAME-<mode>.yaml, and remove"
+    " those of ours whose devices are gone.",
+)
 @_JSON
 @_options(*_TARGET_OPTIONS, *_BUILD_OPTIONS)
-def generate(output: str, file_format: str | None, as_json: bool, **values: Any) -> int:
+def generate(
+    output: str | None, file_format: str | None, create_nodes: bool, all_modes: bool, as_json: bool, **values: Any
+) -> int:
     """Scan the host, build its spec, validate and write it.
 
     The file is replaced in one step, and left alone if nothing has changed. If the spec would not work,
@@ -156,7 +190,15 @@ def generate(output: str, file_format: str | None, as_json: bool, **values: Any)
     target, options = _take_target(values), _take_build_options(values)
     from cdigen.commands.generate import run_generate
 
-    return run_generate(target, options, output=output, file_format=file_format, as_json=as_json)
+    return run_generate(
+        target,
+        options,
+        output=output,
+        file_format=file_format,
+        as_json=as_json,
+        create_nodes=create_nodes,
+        all_modes=all_modes,
+    )
 
 
 @cli.command()
@@ -202,13 +244,11 @@ def list_(context: click.Context, /, spec: str | None, as_json: bool, **values: 
 @click.option(
     "--spec",
     metavar="FILE",
-    default=DEFAULT_OUTPUT,
-    show_default=True,
-    help="File to compare with; - is standard input.",
+    help="File to compare with; - is standard input.  [default: the mode's own, as of generate]",
 )
 @_JSON
 @_options(*_TARGET_OPTIONS, *_BUILD_OPTIONS)
-def diff(spec: str, as_json: bool, **values: Any) -> int:
+def diff(spec: str | None, as_json: bool, **values: Any) -> int:
     """Show what generate would change in a spec, entry by entry.
 
     + is new, - is gone, ~ is changed. Exit 0 if nothing would change, else 1.
@@ -310,6 +350,44 @@ def lint_image(image: str, driver_version: str | None, as_json: bool, **values: 
     from cdigen.commands.lint_image import run_lint_image
 
     return run_lint_image(image, target, driver_version=driver_version, as_json=as_json)
+
+
+@cli.command()
+@click.option("--create", is_flag=True, help="Make the nodes that are missing; replace those that are other devices.")
+@click.option(
+    "--dev-char",
+    is_flag=True,
+    help="Make the links /dev/char/MAJOR:MINOR, without which containers lose a GPU when systemd reloads.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
+@_JSON
+@_options(*_TARGET_OPTIONS)
+def nodes(create: bool, dev_char: bool, dry_run: bool, as_json: bool, **values: Any) -> int:
+    """Show every device node that the driver could have: its numbers, mode and owner, and whether it is there.
+
+    --create uses the driver's nvidia-modprobe where the host is the running system, which loads modules too, and
+    mknod otherwise. A node that is right, or only has another mode, is left alone.
+    """
+    target = _take_target(values)
+    from cdigen.commands.nodes import run_nodes
+
+    return run_nodes(target, create=create, dev_char=dev_char, dry_run=dry_run, as_json=as_json)
+
+
+@cli.command()
+@_JSON
+@_options(*_TARGET_OPTIONS)
+def doctor(as_json: bool, **values: Any) -> int:
+    """Look at the whole chain from the GPU to the container, and say what to do where it is broken.
+
+    A line each for GPUs, kernel modules, device nodes, the driver, specs, container engines, SELinux and systemd's
+    units. Nothing is changed. Any user may run it; what only root can see is said. Exit 0 if nothing is a problem,
+    else 1.
+    """
+    target = _take_target(values)
+    from cdigen.commands.doctor import run_doctor
+
+    return run_doctor(target, as_json=as_json)
 
 
 for _command in cli.commands.values():

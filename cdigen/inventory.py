@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cdigen.parse.elf import ElfFacts
 
 Level = Literal["warning", "note"]
+NodeState = Literal["ok", "missing", "wrong device", "other mode", "module not loaded"]
+ClassName = Literal["management", "imex", "nvswitch", "gds", "gdrcopy", "mofed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +165,115 @@ class DeviceNode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MissingNode:
+    """A device node without which containers would not work, and which is not there.
+
+    Attributes:
+        host_path: where it should be.
+        problem: what is the case, a clause such as "is missing".
+        whose: what it belongs to, such as "GPU instance 2 of GPU 0000:07:00.0"; "" if that is the driver.
+        command: the driver's command that creates it.
+        gpu: the index of the GPU that lacks it; None if all do.
+    """
+
+    host_path: str
+    problem: str
+    whose: str
+    command: str
+    gpu: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigInstance:
+    """A compute instance of a GPU that is divided by MIG: what a container is given in place of the GPU.
+
+    Attributes:
+        index: the position among the GPU's MIG devices, from 0, as NVML counts where it was asked.
+        gpu_instance: the GPU instance's number.
+        compute_instance: the compute instance's number in it.
+        uuid: "MIG-..." or None if it is not known.
+        profile: such as "1g.5gb", or None if it is not known.
+        nodes: the capability nodes of the GPU instance and of the compute instance, in this order.
+    """
+
+    index: int
+    gpu_instance: int
+    compute_instance: int
+    uuid: str | None
+    profile: str | None
+    nodes: tuple[DeviceNode, ...]
+
+    @property
+    def has_graphics(self) -> bool:
+        """Whether its profile is one for graphics, such as "1g.24gb+gfx"."""
+        return self.profile is not None and "gfx" in self.profile.split("+")[1:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundNode:
+    """What is at the path of a node, links followed.
+
+    Attributes:
+        kind: the file type, "char" if it is right; "link" is one that leads to nothing.
+        major: of a device, the major number.
+        minor: of a device, the minor number.
+        mode: of a device, the permission bits.
+        uid: of a device, the number of the owner.
+        gid: of a device, the number of the group.
+    """
+
+    kind: str
+    major: int
+    minor: int
+    mode: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedNode:
+    """A node that the driver could have on this host, and what is there in its place.
+
+    Attributes:
+        path: its path below the device root, e.g. "/dev/nvidia-caps/nvidia-cap21".
+        host_path: its path on the host; its name may be a symbolic link to the node.
+        driver: the name in /proc/devices whose major it has, e.g. "nvidia-caps".
+        module: the kernel module that has this driver, as modprobe knows it.
+        major: None if /proc/devices does not have the name.
+        minor: the minor number.
+        mode: the permission bits that it should have.
+        uid: the number of the owner that it should have.
+        gid: the number of the group that it should have.
+        modify: False if the administrator manages it, so that no program may make it.
+        required: whether containers would lack a GPU without it.
+        source: the file or table that told that there should be one, or how.
+        why: one line.
+        command: the arguments with which nvidia-modprobe makes it; None if it cannot.
+        state: how what is there compares.
+        found: what is there; None if nothing is.
+    """
+
+    path: str
+    host_path: str
+    driver: str
+    module: str
+    major: int | None
+    minor: int
+    mode: int
+    uid: int
+    gid: int
+    modify: bool
+    required: bool
+    source: str
+    why: str
+    command: tuple[str, ...] | None
+    state: NodeState
+    found: FoundNode | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """A GPU that is offered to containers.
+    """A GPU that is offered to containers, as a whole or by its MIG instances.
 
     Attributes:
         index: the position in PCI order among the GPUs that are not excluded, from 0; the order of nvidia-smi.
@@ -172,7 +281,10 @@ class Gpu:
         bdf: the PCI address, lower case, "dddd:bb:dd.f"; None if procfs does not tell.
         uuid: "GPU-..." or None if it is not known.
         model: the model's name or None.
-        nodes: its device nodes: /dev/nvidia<N>, then those of DRM.
+        node: /dev/nvidia<N>; None if it is missing (see `Inventory.missing`).
+        drm_nodes: card and render node, then their names by PCI address.
+        mig: its MIG instances, by index; None if MIG is not enabled.
+        coherent: whether it addresses the host's memory coherently (ATS); None if that is not known.
     """
 
     index: int
@@ -180,7 +292,35 @@ class Gpu:
     bdf: str | None
     uuid: str | None
     model: str | None
+    node: DeviceNode | None
+    drm_nodes: tuple[DeviceNode, ...]
+    mig: tuple[MigInstance, ...] | None = None
+    coherent: bool | None = None
+
+    @property
+    def nodes(self) -> tuple[DeviceNode, ...]:
+        """Its device nodes that are there: /dev/nvidia<N>, then those of DRM."""
+        return self.drm_nodes if self.node is None else (self.node, *self.drm_nodes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassDevices:
+    """What a host has of a class of devices that are no GPUs, or that are the GPUs' nodes whatever their state.
+
+    Attributes:
+        name: the class.
+        nodes: its device nodes, those with a number in the order of the numbers; () if the host has no such device.
+        files: files and directories that are mounted with them.
+        absent: what is not there if there are no nodes, and how it would come; one line.
+        findings, left_out: see `Inventory`; of this class alone.
+    """
+
+    name: ClassName
     nodes: tuple[DeviceNode, ...]
+    files: tuple[DriverFile, ...]
+    absent: str
+    findings: tuple[Finding, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +334,7 @@ class Inventory:
         sockets: sockets of the driver's daemons, sorted by container path.
         control_nodes: nodes that every container needs, in the order of the catalog.
         gpus: by index.
+        missing: nodes without which containers would not work, in the order of discovery.
         findings: in the order of discovery, which is fixed.
         left_out: sorted by path.
     """
@@ -204,5 +345,6 @@ class Inventory:
     sockets: tuple[Socket, ...]
     control_nodes: tuple[DeviceNode, ...]
     gpus: tuple[Gpu, ...]
+    missing: tuple[MissingNode, ...]
     findings: tuple[Finding, ...]
     left_out: tuple[LeftOut, ...]

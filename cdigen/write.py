@@ -13,12 +13,12 @@ import re
 import stat
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cdigen.errors import FileError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FILE_MODE = 0o644
 DIRECTORY_MODE = 0o755
@@ -88,6 +88,51 @@ def write_file(
         reason = os.strerror(error.errno) if error.errno else str(error)
         advice = _ADVICE.get(error.errno or 0, "choose another output file")
         raise FileError(f"cannot write {one_line(shown)}: {reason}: {advice}") from error
+
+
+def remove_file(
+    path: str | os.PathLike[str],
+    may_remove: Callable[[bytes], bool],
+    *,
+    head_bytes: int = 512,
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> Literal["removed", "absent", "left"]:
+    """Remove the file at `path` durably if it begins as one that may be removed; writers of the directory take turns.
+
+    Args:
+        path: the file.
+        may_remove: tells of its first bytes whether it may be removed.
+        head_bytes: how many of these there are at most.
+        lock_timeout: see `write_file`.
+
+    Returns:
+        "removed"; "absent" if there was nothing; "left" if it may not be removed, or is no regular file: a symbolic
+        link is none.
+
+    Raises:
+        FileError: it may not be read or removed. It is still there, unless only the disk failed after that.
+    """
+    shown = os.fspath(path)
+    directory, name = os.path.split(shown)
+    # O_NONBLOCK: opening a pipe must not wait for its other end.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        with _open_directory(directory or ".") as directory_fd:
+            _lock(directory_fd, lock_timeout)
+            if not stat.S_ISREG(os.stat(name, dir_fd=directory_fd, follow_symlinks=False).st_mode):
+                return "left"
+            with os.fdopen(os.open(name, flags, dir_fd=directory_fd), "rb") as file:
+                if not may_remove(file.read(head_bytes)):
+                    return "left"
+            os.unlink(name, dir_fd=directory_fd)
+            _sync_directory(directory_fd)
+            return "removed"
+    except FileNotFoundError:
+        return "absent"
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        advice = _ADVICE.get(error.errno or 0, "remove it by hand")
+        raise FileError(f"cannot remove {one_line(shown)}: {reason}: {advice}") from error
 
 
 class _UnfitError(Exception):

@@ -53,9 +53,10 @@ def link(to: str) -> Entry:
     return {"kind": "link", "to": to}
 
 
-def char(major: int, minor: int, mode: str = "0666") -> Entry:
-    """Return a character device."""
-    return {"kind": "char", "rdev": f"{major}:{minor}", "mode": mode}
+def char(major: int, minor: int, mode: str = "0666", owner: str | None = None) -> Entry:
+    """Return a character device, of root if no `owner` (uid:gid) is given."""
+    entry: Entry = {"kind": "char", "rdev": f"{major}:{minor}", "mode": mode}
+    return entry if owner is None else {**entry, "owner": owner}
 
 
 def library(soname: str | None, machine: str = "x86_64") -> Entry:
@@ -129,6 +130,34 @@ def drm_entries(bdf: str, card: int) -> Entries:
         f"/dev/dri/by-path/pci-{bdf}-card": link(f"../card{card}"),
         f"/dev/dri/by-path/pci-{bdf}-render": link(f"../renderD{128 + card}"),
     }
+
+
+def capability_minor(gpu: int, gi: int, ci: int | None = None) -> int:
+    """Return the minor of a MIG capability, as the driver numbers them (nv-caps.c)."""
+    return 3 + 135 * gpu + 9 * gi + (0 if ci is None else 1 + ci)
+
+
+def access(minor: int, mode: int = 0o444) -> Entry:
+    """Return an access file of a capability."""
+    return text(f"DeviceFileMinor: {minor}\nDeviceFileMode: {mode}\nDeviceFileModify: 1\n")
+
+
+def mig_entries(gpu: int, *places: tuple[int, int]) -> Entries:
+    """Return what procfs and /dev have of MIG instances of the GPU with the minor `gpu`.
+
+    Args:
+        gpu: the minor.
+        places: the numbers of GPU instance and compute instance.
+    """
+    entries: Entries = {}
+    for gi, ci in places:
+        for name, minor in (
+            (f"gi{gi}", capability_minor(gpu, gi)),
+            (f"gi{gi}/ci{ci}", capability_minor(gpu, gi, ci)),
+        ):
+            entries[f"/proc/driver/nvidia/capabilities/gpu{gpu}/mig/{name}/access"] = access(minor)
+            entries[f"/dev/nvidia-caps/nvidia-cap{minor}"] = char(508, minor, "0444")
+    return entries
 
 
 def library_entries(stem: str, soname: str, directory: str, version: str = VERSION, machine: str = "x86_64") -> Entries:
@@ -237,6 +266,7 @@ def write_tree(root: Path, entries: Mapping[str, Entry], fixtures: Path) -> None
         elif os.geteuid() == 0:
             major, minor = map(int, str(entry["rdev"]).split(":"))
             os.mknod(place, 0o020600, os.makedev(major, minor))
+            os.chown(place, *map(int, str(entry.get("owner", "0:0")).split(":")))
             place.chmod(int(str(entry.get("mode", "0666")), 8))
 
 

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cdigen.errors import UsageError, one_line
 
 NameStrategy = Literal["index", "uuid", "type-index"]
+Mode = Literal["auto", "gpu", "management", "imex", "nvswitch", "gds", "gdrcopy", "mofed", "coherent", "noncoherent"]
+"""What a spec is of: "auto" and "gpu" of the GPUs, the last two of some of them; the vendor says "nvml" for "gpu"."""
+
+GPU_MODES: tuple[Mode, ...] = ("auto", "gpu", "coherent", "noncoherent")
+"""The modes whose devices are GPUs and MIG instances."""
+
+_COHERENT: dict[Mode, bool] = {"coherent": True, "noncoherent": False}
+_CLASSES: dict[Mode, str] = {
+    "imex": "imex-channel",
+    "nvswitch": "nvswitch",
+    "gds": "gds",
+    "gdrcopy": "gdrcopy",
+    "mofed": "mofed",
+}
+"""The vendor's class part of `kind`; of all other modes "gpu"."""
 
 CAPABILITIES = ("compute", "utility", "graphics", "video", "display", "ngx")
 """The vendor's words for groups of the driver's files, as in NVIDIA_DRIVER_CAPABILITIES."""
@@ -16,6 +31,7 @@ CAPABILITIES = ("compute", "utility", "graphics", "video", "display", "ngx")
 COMPAT32 = "compat32"
 """The vendor's word for 32-bit libraries, of whatever group is chosen beside it."""
 
+_MAX_VENDOR, _MAX_CLASS = 253, 63  # with what a mode adds to them
 _VENDOR = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,251}[A-Za-z0-9]")
 _CLASS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,61}[A-Za-z0-9]")
 _DIRECTORY = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f-\x9f\ud800-\udfff]+)+")
@@ -27,23 +43,55 @@ class BuildOptions:
 
     Attributes:
         vendor: the part of `kind` before the slash.
-        device_class: the part of `kind` after it.
+        device_class: the part of `kind` after it; None for the mode's own.
+        mode: what the spec is of.
         strategies: how each GPU is named, in this order.
         with_all: add a device "all" that has every GPU.
         library_directories: where 64-bit libraries are mounted; () for the two families of distributions.
         capabilities: the groups of which files are mounted; what they need is mounted too.
         ipc: mount sockets of the driver's daemons.
         compat32: mount 32-bit libraries.
+        devices: names of the GPUs and MIG instances, or of the IMEX channels, that are offered; () for all. See
+            `select_gpus`.
     """
 
     vendor: str = "nvidia.com"
-    device_class: str = "gpu"
+    device_class: str | None = None
+    mode: Mode = "auto"
     strategies: tuple[NameStrategy, ...] = ("index", "uuid")
     with_all: bool = True
     library_directories: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = CAPABILITIES
     ipc: bool = False
     compat32: bool = False
+    devices: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The spec's `kind`, with the vendor's prefix and suffixes for some modes."""
+        prefix = "management." if self.mode == "management" else ""
+        suffix = f".{self.mode}" if self.mode in _COHERENT else ""
+        device_class = _CLASSES.get(self.mode, "gpu") if self.device_class is None else self.device_class
+        return f"{prefix}{self.vendor}/{device_class}{suffix}"
+
+    @property
+    def coherent(self) -> bool | None:
+        """Whether only GPUs are offered that are known to address the host's memory coherently, or known not to.
+
+        None for all. The vendor has a class for each, such as nvidia.com/gpu.coherent.
+        """
+        return _COHERENT.get(self.mode)
+
+    def for_mode(self, mode: Mode) -> BuildOptions:
+        """Return these choices for the spec of another mode beside this one's: those that have a meaning there."""
+        is_of_gpus = mode in GPU_MODES
+        return replace(
+            self,
+            mode=mode,
+            device_class=self.device_class if is_of_gpus else None,
+            devices=self.devices if is_of_gpus else (),
+            with_all=self.with_all or not (is_of_gpus or mode == "imex"),
+        )
 
     def __post_init__(self) -> None:
         """Check what the CDI specification says of names, and that directories are absolute.
@@ -51,16 +99,26 @@ class BuildOptions:
         Raises:
             UsageError: a value cannot stand in a spec.
         """
-        if not _VENDOR.fullmatch(self.vendor):
+        vendor, _, device_class = self.kind.partition("/")
+        own_class = "gpu" if self.device_class is None else self.device_class
+        if not _VENDOR.fullmatch(self.vendor) or len(vendor) > _MAX_VENDOR:
             raise UsageError(
                 f"--vendor {one_line(self.vendor)}: not a vendor name; use two or more letters, digits, '.',"
                 " '_' and '-', such as nvidia.com"
             )
-        if not _CLASS.fullmatch(self.device_class):
+        if not _CLASS.fullmatch(own_class) or len(device_class) > _MAX_CLASS:
             raise UsageError(
-                f"--class {one_line(self.device_class)}: not a class name; use two or more letters, digits, '_'"
+                f"--class {one_line(own_class)}: not a class name; use two or more letters, digits, '_'"
                 " and '-', such as gpu"
             )
+        if self.mode not in (*GPU_MODES, "imex"):
+            if self.devices:
+                raise UsageError(
+                    "--device chooses GPUs and IMEX channels, of which"
+                    f" --mode {self.mode} offers none by name; leave it out"
+                )
+            if not self.with_all:
+                raise UsageError(f"--no-all would leave nothing, as --mode {self.mode} has only the device `all`")
         for word in self.capabilities:
             if word not in CAPABILITIES:
                 raise UsageError(

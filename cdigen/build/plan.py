@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdigen.errors import IncompleteError
+from cdigen.build.missing import refuse_missing
+from cdigen.build.selection import select_gpus
+from cdigen.errors import CdigenError, IncompleteError
 from cdigen.inventory import LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cdigen.build.options import BuildOptions
-    from cdigen.inventory import DeviceNode, DriverFile, Gpu, Inventory, Library, Socket
+    from cdigen.inventory import DeviceNode, DriverFile, Gpu, Inventory, Library, MigInstance, Socket
 
 CONTAINER_LIBRARY_DIRECTORIES = {
     "x86_64": ("/usr/lib/x86_64-linux-gnu", "/usr/lib64"),
@@ -72,11 +74,13 @@ class PlannedDevice:
         name: as in the spec.
         gpus: the GPUs that it gives, by index.
         nodes: their device nodes.
+        mig: the MIG instance that it gives of its only GPU; None if it is no MIG device.
     """
 
     name: str
     gpus: tuple[Gpu, ...]
     nodes: tuple[DeviceNode, ...]
+    mig: MigInstance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +112,21 @@ def build_plan(inventory: Inventory, options: BuildOptions) -> Plan:
         options: the choices.
 
     Raises:
-        IncompleteError: no device would have a name.
+        IncompleteError: a device node is missing, a GPU that is asked for is not there, or no device would have a name.
+            It carries the findings as its remarks: one of them may be the cause.
     """
+    try:
+        devices = _devices(inventory, options)
+    except CdigenError as error:
+        error.remarks = tuple((finding.level, finding.message) for finding in inventory.findings)
+        raise
+    return build_plan_of(inventory, options, devices, inventory.control_nodes)
+
+
+def build_plan_of(
+    inventory: Inventory, options: BuildOptions, devices: tuple[PlannedDevice, ...], nodes: tuple[DeviceNode, ...]
+) -> Plan:
+    """Return a spec with these devices, these nodes for every container, and the driver's files; see `build_plan`."""
     left_out = {entry.host_path: entry.reason for entry in inventory.left_out}
     directories = options.library_directories or CONTAINER_LIBRARY_DIRECTORIES[inventory.driver.machine]
     mounts: dict[str, PlannedMount] = {}
@@ -118,9 +135,9 @@ def build_plan(inventory: Inventory, options: BuildOptions) -> Plan:
         if rival.host_path != mount.host_path:
             left_out.setdefault(mount.host_path, f"{rival.host_path} is already mounted at {mount.container_path}")
     return Plan(
-        kind=f"{options.vendor}/{options.device_class}",
-        devices=tuple(_devices(inventory, options)),
-        nodes=inventory.control_nodes,
+        kind=options.kind,
+        devices=devices,
+        nodes=nodes,
         mounts=tuple(mount for _, mount in sorted(mounts.items())),
         env=_env(directories),
         left_out=tuple(LeftOut(host_path=path, reason=why) for path, why in sorted(left_out.items())),
@@ -218,26 +235,60 @@ def _library_mounts(library: Library, directories: tuple[str, ...], needed_by: s
         )
 
 
-def _devices(inventory: Inventory, options: BuildOptions) -> Iterator[PlannedDevice]:
-    named = False
-    for gpu in inventory.gpus:
-        for name in _names(gpu, options):
-            named = True
-            yield PlannedDevice(name=name, gpus=(gpu,), nodes=gpu.nodes)
+def _devices(inventory: Inventory, options: BuildOptions) -> tuple[PlannedDevice, ...]:
+    gpus = tuple(
+        gpu
+        for gpu in select_gpus(inventory.gpus, options.devices)
+        if options.coherent is None or (gpu.coherent is options.coherent and gpu.mig is None)
+    )
+    refuse_missing(inventory.missing, (gpu.index for gpu in gpus))
+    singles = [device for gpu in gpus for device in _devices_of(gpu)]
+    if not singles:
+        raise IncompleteError(_nothing_to_offer(options.coherent))
+    devices = [
+        PlannedDevice(name=name, gpus=device.gpus, nodes=device.nodes, mig=device.mig)
+        for device in singles
+        for name in _names(device.gpus[0], device.mig, options)
+    ]
     if options.with_all:
-        yield PlannedDevice(name="all", gpus=inventory.gpus, nodes=_union(gpu.nodes for gpu in inventory.gpus))
-    elif not named:
+        offered = tuple(gpu for gpu in gpus if gpu.mig != ())
+        devices.append(PlannedDevice(name="all", gpus=offered, nodes=_union(device.nodes for device in singles)))
+    elif not devices:
         raise IncompleteError("no GPU has a known UUID, so none would have a name; add --device-name-strategy index")
+    return tuple(devices)
 
 
-def _names(gpu: Gpu, options: BuildOptions) -> Iterator[str]:
+def _nothing_to_offer(coherent: bool | None) -> str:
+    if coherent is None:
+        return (
+            "no device: MIG is enabled on every GPU and there is no MIG device; create some with:"
+            " nvidia-smi mig -cgi PROFILE -C, or disable MIG with: nvidia-smi -mig 0"
+        )
+    which = "coherent" if coherent else "non-coherent"
+    return f"no GPU is known to be {which}; NVML alone tells, ask it with: --nvml always"
+
+
+def _devices_of(gpu: Gpu) -> Iterator[PlannedDevice]:
+    """Yield what a GPU offers, still without names: itself, or its MIG instances in its place."""
+    if gpu.mig is None:
+        yield PlannedDevice(name="", gpus=(gpu,), nodes=gpu.nodes)
+        return
+    for mig in gpu.mig:
+        node = () if gpu.node is None else (gpu.node,)
+        drm_nodes = gpu.drm_nodes if mig.has_graphics else ()
+        yield PlannedDevice(name="", gpus=(gpu,), nodes=node + mig.nodes + drm_nodes, mig=mig)
+
+
+def _names(gpu: Gpu, mig: MigInstance | None, options: BuildOptions) -> Iterator[str]:
+    position = str(gpu.index) if mig is None else f"{gpu.index}:{mig.index}"
+    uuid = gpu.uuid if mig is None else mig.uuid
     for strategy in dict.fromkeys(options.strategies):
         if strategy == "index":
-            yield str(gpu.index)
+            yield position
         elif strategy == "type-index":
-            yield f"gpu{gpu.index}"
-        elif gpu.uuid is not None:
-            yield gpu.uuid
+            yield f"{'gpu' if mig is None else 'mig'}{position}"
+        elif uuid is not None:
+            yield uuid
 
 
 def _union(groups: Iterable[tuple[DeviceNode, ...]]) -> tuple[DeviceNode, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, cast
 
-from cdigen.build.plan import build_plan
 from cdigen.build.spec import build_spec
 from cdigen.cdi.model import to_document
+from cdigen.commands.own_files import output_of
+from cdigen.commands.planning import plan_target
 from cdigen.commands.spec_file import load_spec
-from cdigen.commands.target import scan
 from cdigen.errors import one_line
 from cdigen.report import emit, emit_json, findings_to_json, say_findings
 
@@ -23,20 +23,21 @@ Entries = dict[tuple[str, str], str]
 """What an entry is and its name in the container, and its value as text."""
 
 
-def run_diff(target: Target, options: BuildOptions, *, spec: str, as_json: bool) -> int:
+def run_diff(target: Target, options: BuildOptions, *, spec: str | None, as_json: bool) -> int:
     """Report how the spec at `spec` differs from what generate would write.
 
     Args:
         target: the host.
         options: the choices.
-        spec: the file to compare with; one that does not exist has no entry.
+        spec: the file to compare with, None for the mode's own; one that does not exist has no entry.
         as_json: report as JSON.
 
     Returns:
         0 if the entries are the same, else 1.
     """
-    inventory = scan(target)
-    new = dict(_entries(to_document(build_spec(build_plan(inventory, options)))))
+    spec = output_of(options.mode) if spec is None else spec
+    planned = plan_target(target, options)
+    new = dict(_entries(to_document(build_spec(planned.plan))))
     old = dict(_entries(load_spec(spec))) if spec == "-" or os.path.lexists(spec) else {}
     changes = [(key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     if as_json:
@@ -48,11 +49,11 @@ def run_diff(target: Target, options: BuildOptions, *, spec: str, as_json: bool)
                     {"entry": what, "name": name, "old": before, "new": after}
                     for (what, name), before, after in changes
                 ],
-                "findings": findings_to_json(inventory.findings),
+                "findings": findings_to_json(planned.findings),
             },
         )
     else:
-        say_findings(inventory.findings)
+        say_findings(planned.findings)
         emit("".join(_line(what, name, before, after) for (what, name), before, after in changes))
     return 1 if changes else 0
 

@@ -6,8 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from cdigen.build.needs import Needs, find_needs, highest_glibc, injected_names
-from cdigen.build.plan import build_plan
-from cdigen.commands.target import scan
+from cdigen.commands.planning import plan_target
 from cdigen.inventory import Library
 from cdigen.report import emit, emit_json, findings_to_json, left_out_to_json
 
@@ -33,8 +32,9 @@ def run_explain(target: Target, options: BuildOptions, *, patterns: tuple[str, .
     Returns:
         0.
     """
-    inventory = scan(target)
-    plan = build_plan(inventory, options)
+    planned = plan_target(target, options)
+    plan, inventory = planned.plan, planned.inventory
+    driver = None if inventory is None else inventory.driver
     files = [file for file in _files(plan, inventory) if _is_wanted(patterns, *_texts(file))]
     nodes = [node for node in _nodes(plan) if _is_wanted(patterns, *_texts(node))]
     env = [
@@ -48,7 +48,7 @@ def run_explain(target: Target, options: BuildOptions, *, patterns: tuple[str, .
         emit_json(
             "explain",
             {
-                "driver": _driver(inventory.driver),
+                "driver": None if driver is None else _driver(driver),
                 "kind": plan.kind,
                 "imageNeedsGlibc": glibc,
                 "imageNeedsGlibcByGroup": glibc_by_group,
@@ -56,16 +56,16 @@ def run_explain(target: Target, options: BuildOptions, *, patterns: tuple[str, .
                 "nodes": nodes,
                 "env": env,
                 "leftOut": left_out_to_json(left_out),
-                "findings": findings_to_json(inventory.findings),
+                "findings": findings_to_json(planned.findings),
             },
         )
         return 0
-    emit(_driver_text(inventory.driver, glibc, glibc_by_group))
+    emit(f"{plan.kind}, which needs no driver\n" if driver is None else _driver_text(driver, glibc, glibc_by_group))
     emit("".join(_file_text(file) for file in files))
     emit("".join(_node_text(node) for node in nodes))
     emit("".join(f"\nenv {v['name']}={v['value']}\n  why          {v['why']}\n" for v in env))
     emit(_left_out_text(left_out))
-    emit(_findings_text(inventory.findings))
+    emit(_findings_text(planned.findings))
     return 0
 
 
@@ -83,7 +83,7 @@ def _is_wanted(patterns: tuple[str, ...], *texts: str) -> bool:
     return not patterns or any(p in text or fnmatchcase(text, p) for p in patterns for text in texts)
 
 
-def _files(plan: Plan, inventory: Inventory) -> list[Json]:
+def _files(plan: Plan, inventory: Inventory | None) -> list[Json]:
     """Return a value for each file that is mounted, with all the places at which it is."""
     by_file: dict[tuple[str, str], list[PlannedMount]] = {}
     for mount in plan.mounts:
@@ -100,7 +100,7 @@ def _kind(mount: PlannedMount) -> str:
     return getattr(mount.source, "kind", "library" if isinstance(mount.source, Library) else "socket")
 
 
-def _file(kind: str, mounts: list[PlannedMount], inventory: Inventory) -> Json:
+def _file(kind: str, mounts: list[PlannedMount], inventory: Inventory | None) -> Json:
     source = mounts[0].source
     value: Json = {
         "hostPath": mounts[0].host_path,
@@ -110,7 +110,7 @@ def _file(kind: str, mounts: list[PlannedMount], inventory: Inventory) -> Json:
         "mounts": [{"containerPath": mount.container_path, "why": mount.why} for mount in mounts],
     }
     elf = getattr(source, "elf", None)
-    if elf is not None:
+    if elf is not None and inventory is not None:
         needs = find_needs(elf, injected_names(inventory, elf.bits))
         value |= {
             "bits": elf.bits,
@@ -127,8 +127,10 @@ def _file(kind: str, mounts: list[PlannedMount], inventory: Inventory) -> Json:
     return value
 
 
-def _find_glibc(plan: Plan, inventory: Inventory) -> tuple[str | None, dict[str, str]]:
+def _find_glibc(plan: Plan, inventory: Inventory | None) -> tuple[str | None, dict[str, str]]:
     """Return the version of glibc that an image must have to load all libraries, and those of each group."""
+    if inventory is None:
+        return None, {}
     needs: dict[str, list[Needs]] = {}
     for library in {id(mount.source): mount.source for mount in plan.mounts}.values():
         if isinstance(library, Library):

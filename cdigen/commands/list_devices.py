@@ -4,50 +4,80 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from cdigen.build.plan import build_plan
-from cdigen.commands.target import scan
+from cdigen.commands.planning import plan_target
 from cdigen.report import count, emit, emit_json, findings_to_json, format_table, say_findings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cdigen.build.options import BuildOptions
     from cdigen.build.plan import PlannedDevice
     from cdigen.commands.target import Target
+    from cdigen.inventory import Gpu, MigInstance
 
 
 def run_list(target: Target, options: BuildOptions, *, as_json: bool) -> int:
     """Report the devices that a spec of the host would offer; returns 0."""
-    inventory = scan(target)
-    plan = build_plan(inventory, options)
+    planned = plan_target(target, options)
+    plan = planned.plan
     if as_json:
         emit_json(
             "list",
             {
                 "devices": [_to_json(plan.kind, device) for device in plan.devices],
-                "findings": findings_to_json(inventory.findings),
+                "findings": findings_to_json(planned.findings),
             },
         )
         return 0
-    say_findings(inventory.findings)
-    rows = []
-    for device in plan.devices:
-        gpu = device.gpus[0] if device.name != "all" else None
-        about = (
-            (gpu.bdf or "-", gpu.uuid or "-", gpu.model or "-") if gpu else ("-", "-", count(len(device.gpus), "GPU"))
-        )
-        rows.append((f"{plan.kind}={device.name}", *about, " ".join(node.path for node in device.nodes)))
+    say_findings(planned.findings)
+    if not plan.devices[0].gpus:
+        emit(_table_of_nodes((f"{plan.kind}={device.name}", _paths(device)) for device in plan.devices))
+        return 0
+    rows = [(f"{plan.kind}={device.name}", *_about(device), " ".join(_paths(device))) for device in plan.devices]
     emit(format_table(("DEVICE", "PCI", "UUID", "MODEL", "NODES"), rows))
     return 0
+
+
+def _paths(device: PlannedDevice) -> list[str]:
+    return [node.path for node in device.nodes]
+
+
+def _table_of_nodes(devices: Iterable[tuple[str, list[str]]]) -> str:
+    return format_table(("DEVICE", "NODES"), ((name, " ".join(nodes)) for name, nodes in devices))
+
+
+def _about(device: PlannedDevice) -> tuple[str, str, str]:
+    """Return PCI address, UUID and model, of a MIG device the model with its profile."""
+    if device.name == "all":
+        return "-", "-", count(len(device.gpus), "GPU")
+    gpu = device.gpus[0]
+    if device.mig is None:
+        return gpu.bdf or "-", gpu.uuid or "-", gpu.model or "-"
+    profile = f" MIG {device.mig.profile}" if device.mig.profile else " MIG"
+    return gpu.bdf or "-", device.mig.uuid or "-", f"{gpu.model or '-'}{profile}"
 
 
 def _to_json(kind: str, device: PlannedDevice) -> dict[str, object]:
     return {
         "device": f"{kind}={device.name}",
         "name": device.name,
-        "gpus": [
-            {"index": gpu.index, "minor": gpu.minor, "pci": gpu.bdf, "uuid": gpu.uuid, "model": gpu.model}
-            for gpu in device.gpus
-        ],
-        "nodes": [node.path for node in device.nodes],
+        **({"gpus": [_gpu_to_json(gpu) for gpu in device.gpus]} if device.gpus else {}),
+        **({"mig": _mig_to_json(device.mig)} if device.mig else {}),
+        "nodes": _paths(device),
+    }
+
+
+def _gpu_to_json(gpu: Gpu) -> dict[str, object]:
+    return {"index": gpu.index, "minor": gpu.minor, "pci": gpu.bdf, "uuid": gpu.uuid, "model": gpu.model}
+
+
+def _mig_to_json(mig: MigInstance) -> dict[str, object]:
+    return {
+        "index": mig.index,
+        "gpuInstance": mig.gpu_instance,
+        "computeInstance": mig.compute_instance,
+        "uuid": mig.uuid,
+        "profile": mig.profile,
     }
 
 
@@ -71,6 +101,5 @@ def run_list_spec(path: str, *, as_json: bool) -> int:
     if as_json:
         emit_json("list", {"devices": devices, "findings": []})
     else:
-        rows = [(str(device["device"]), " ".join(cast("list[str]", device["nodes"]))) for device in devices]
-        emit(format_table(("DEVICE", "NODES"), rows))
+        emit(_table_of_nodes((str(device["device"]), cast("list[str]", device["nodes"])) for device in devices))
     return 0

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from cdigen.build.options import BuildOptions
+from cdigen.build.plan import build_plan
 from cdigen.cdi.render import render_yaml
 from cdigen.commands.target import open_target
+from cdigen.discover.classes import find_class
+from cdigen.discover.classes_catalog import CLASSES
+from cdigen.discover.expected import find_expected_nodes
+from cdigen.discover.notes import Notes
 from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
 from cdigen.errors import CdigenError
@@ -34,9 +41,16 @@ def run_snapshot(target: Target, *, output: str, note: str) -> int:
     try:
         views = open_views(recording, driver_root=opened.driver_root, dev_root=opened.dev_root)
         dev_root = views.dev_root
-        say_findings(find_inventory(views).findings)
+        inventory = find_inventory(views, ask_nvml=target.ask_nvml)
+        say_findings(inventory.findings)
+        build_plan(inventory, BuildOptions())
     except CdigenError as error:
         say("note", f"generate would refuse this host (exit {error.exit_code}): {error}")
+    with suppress(CdigenError):  # what `nodes` asks; it was said already if it cannot be read
+        find_expected_nodes(open_views(recording, driver_root=opened.driver_root, dev_root=dev_root), Notes())
+    for row in CLASSES:
+        with suppress(CdigenError):  # what the other modes ask; what cannot be read is recorded as such
+            find_class(open_views(recording, driver_root=opened.driver_root, dev_root=dev_root), row.name)
     document = recording.to_document(driver_root=opened.driver_root, dev_root=dev_root, note=note)
     header = "A snapshot of a host by `cdigen snapshot`; use it with: cdigen generate --snapshot FILE"
     data = render_yaml(document, (header,), compact=True)

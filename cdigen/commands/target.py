@@ -10,6 +10,7 @@ from cdigen.discover.views import open_views
 from cdigen.errors import FileError, UsageError, one_line
 
 if TYPE_CHECKING:
+    from cdigen.discover.gpus import AskNvml
     from cdigen.host import Host
     from cdigen.inventory import Inventory
 
@@ -23,6 +24,8 @@ class Target:
             below `host_root`.
         driver_root, dev_root: directories on the host; see `cdigen.discover.views.open_views`.
         snapshot: a file to read in place of a host; then none of the others is given.
+        ask_nvml: when to ask NVML what procfs does not tell.
+        nvml_timeout: seconds to wait for its answer; None for the host's default.
     """
 
     host_root: str | None = None
@@ -31,6 +34,8 @@ class Target:
     procfs: str | None = None
     sysfs: str | None = None
     snapshot: str | None = None
+    ask_nvml: AskNvml = "auto"
+    nvml_timeout: float | None = None
 
     def __post_init__(self) -> None:
         """Check that the options go together.
@@ -81,8 +86,9 @@ def open_target(target: Target) -> OpenTarget:
         return OpenTarget(host=snapshot.host, driver_root=snapshot.driver_root, dev_root=snapshot.dev_root)
     from cdigen.host.live import LiveHost
 
+    timeout = {} if target.nvml_timeout is None else {"nvml_timeout": target.nvml_timeout}
     return OpenTarget(
-        host=LiveHost(target.host_root or "/", procfs=target.procfs, sysfs=target.sysfs),
+        host=LiveHost(target.host_root or "/", procfs=target.procfs, sysfs=target.sysfs, **timeout),
         driver_root=_normal(target.driver_root) or "/",
         dev_root=_normal(target.dev_root),
     )
@@ -95,7 +101,8 @@ def _normal(path: str | None) -> str | None:
 def scan(target: Target) -> Inventory:
     """Return the facts of the host of `target`; errors as of `open_target` and `find_inventory`."""
     opened = open_target(target)
-    return find_inventory(open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root))
+    views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+    return find_inventory(views, ask_nvml=target.ask_nvml)
 
 
 def read_input(path: str) -> bytes:

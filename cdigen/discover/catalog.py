@@ -487,19 +487,28 @@ Source: the kernel's Documentation/driver-api/firmware/fw_search_path.rst. The l
 driver root has no /lib."""
 
 CONTROL_NODES = (
-    (
-        "nvidiactl",
-        True,
-        "nvidia-modprobe",
-        "control of all GPUs",
-        "C",
-    ),
-    ("nvidia-uvm", True, "nvidia-modprobe -u -c 0", "unified memory, which CUDA needs", "C"),
-    ("nvidia-uvm-tools", False, "nvidia-modprobe -u -c 0", "unified memory events, for profilers", "C"),
-    ("nvidia-modeset", False, "nvidia-modprobe -m", "mode setting, for Vulkan and displays", "T"),
+    ("nvidiactl", 255, True, "nvidia-modprobe -c 255", "control of all GPUs", "C"),
+    ("nvidia-uvm", 0, True, "nvidia-modprobe -u -c 0", "unified memory, which CUDA needs", "C"),
+    ("nvidia-uvm-tools", 1, False, "nvidia-modprobe -u -c 0", "unified memory events, for profilers", "C"),
+    ("nvidia-modeset", 254, False, "nvidia-modprobe -m", "mode setting, for Vulkan and displays", "T"),
 )
-"""Name below /dev, whether a spec without it would not work, the command that makes it, reason,
-source."""
+"""Name below /dev, minor, whether a spec without it would not work, the command that makes it, reason, source."""
+
+NODE_DRIVERS = {
+    "nvidia": ("nvidia", "nvidia-frontend"),
+    "nvidiactl": ("nvidiactl", "nvidia-frontend"),
+    "nvidia-modeset": ("nvidia-modeset", "nvidia-frontend"),
+    "nvidia-uvm": ("nvidia-uvm",),
+    "nvidia-uvm-tools": ("nvidia-uvm",),
+    "nvidia-cap": ("nvidia-caps",),
+    "nvidia-nvlink": ("nvidia-nvlink",),
+    "nvidia-nvswitch": ("nvidia-nvswitch",),
+    "channel": ("nvidia-caps-imex-channels",),
+}
+"""Whose major a node has: its name without its number, and the names of its driver in /proc/devices, any of them.
+
+Up to 535 one entry, nvidia-frontend, stands for GPUs, nvidiactl and nvidia-modeset (open-gpu-kernel-modules, nv.c,
+nv_register_chrdev)."""
 
 SOCKETS = (
     ("/run/nvidia-persistenced/socket", "socket", "socket of nvidia-persistenced", "C"),

@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from cdigen.discover.catalog import CONTROL_NODES
-from cdigen.discover.notes import is_safe_path, reason_of
-from cdigen.errors import IncompleteError, one_line
+from cdigen.discover.notes import UNSAFE_PATH, is_safe_path, reason_of
+from cdigen.errors import one_line
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import DeviceNode
+from cdigen.inventory import DeviceNode, MissingNode
 
 if TYPE_CHECKING:
+    from cdigen.discover.majors import Majors
     from cdigen.discover.notes import Notes
     from cdigen.host import View
 
@@ -43,55 +44,71 @@ def find_node(dev: View, path: str, why: str) -> DeviceNode | None:
     )
 
 
-def find_control_nodes(dev: View, notes: Notes) -> tuple[tuple[DeviceNode, ...], tuple[str, ...]]:
-    """Return the control nodes that are there, and the names of those without which nothing works.
+def find_right_node(dev: View, path: str, why: str, majors: Majors, stem: str, minor: int) -> DeviceNode | str:
+    """Return the character device at `path`, or what is wrong with it: a clause such as "is missing".
 
     Args:
         dev: the device root.
-        notes: gets a finding for a missing node that not every program needs.
+        path: a path below /dev.
+        why: see `DeviceNode`.
+        majors: a node that has other numbers than its driver is as bad as none: it is of an earlier boot.
+        stem: see `Majors.of`.
+        minor: the number that the node must have.
+
+    Raises:
+        LinkError, HostReadError: see `View.resolve`.
+    """
+    node = find_node(dev, path, why)
+    if node is None:
+        target = dev.find(path)
+        if target is None:
+            return "is missing"
+        return "is not a character device" if target[1].kind != "char" else f"cannot be named: {UNSAFE_PATH}"
+    major = majors.of(stem)
+    if majors.known and major is not None and (node.major, node.minor) != (major, minor):
+        return f"is {node.major}:{node.minor} and not {major}:{minor}, which its driver has"
+    return node
+
+
+def find_control_nodes(
+    dev: View, majors: Majors, notes: Notes
+) -> tuple[tuple[DeviceNode, ...], tuple[MissingNode, ...]]:
+    """Return the control nodes that are there, and those without which nothing works and that are not.
+
+    Args:
+        dev: the device root.
+        majors: see `find_right_node`.
+        notes: gets a finding for a missing node that not every program needs, and for one whose driver is not loaded.
 
     Returns:
-        The nodes in the order of the catalog, and the paths of required nodes that are missing.
+        The nodes in the order of the catalog, and the required nodes that are missing.
     """
     nodes = []
     missing = []
-    for name, required, command, reason, _ in CONTROL_NODES:
+    for name, minor, required, command, reason, _ in CONTROL_NODES:
         path = f"/dev/{name}"
-        problem = "is missing"
-        node = None
+        host_path = dev.host_path(path)
         try:
-            node = find_node(dev, path, f"catalog: {reason}")
-            if node is None and dev.lstat(path) is not None:
-                problem = "is not a character device"
+            node = find_right_node(dev, path, f"catalog: {reason}", majors, name, minor)
         except (HostReadError, LinkError) as error:
-            problem = f"cannot be looked at ({reason_of(error)})"
-        if node is not None:
+            node = f"cannot be looked at ({reason_of(error)})"
+        if isinstance(node, DeviceNode):
             nodes.append(node)
+            if majors.known and majors.of(name) is None:
+                notes.add(
+                    "warning",
+                    "module-not-loaded",
+                    host_path,
+                    f"{one_line(host_path)} is there but /proc/devices does not know its driver, so it cannot be"
+                    f" opened: {reason}; load it with: {command}",
+                )
         elif required:
-            missing.append(path)
+            missing.append(MissingNode(host_path=host_path, problem=node, whose="", command=command, gpu=None))
         else:
             notes.add(
                 "warning",
                 "missing-node",
-                dev.host_path(path),
-                f"{one_line(dev.host_path(path))} {problem}: {reason}; create it with: {command}",
+                host_path,
+                f"{one_line(host_path)} {node}: {reason}; create it with: {command}",
             )
     return tuple(nodes), tuple(missing)
-
-
-def missing_nodes(dev: View, paths: tuple[str, ...]) -> IncompleteError:
-    """Return the error that names the missing nodes at `paths`, and the command that creates them."""
-    frontend = []
-    commands = []
-    for path in paths:
-        name = path.rpartition("/")[2]
-        match = GPU_NODE.fullmatch(name)
-        if match or name == "nvidiactl":
-            frontend.append(f"-c {match.group(1) if match else 255}")
-    if frontend:
-        commands.append(f"nvidia-modprobe {' '.join(frontend)}")
-    if "/dev/nvidia-uvm" in paths:
-        commands.append("nvidia-modprobe -u -c 0")
-    names = ", ".join(one_line(dev.host_path(path)) for path in paths)
-    verb = "is" if len(paths) == 1 else "are"
-    return IncompleteError(f"{names} {verb} missing or not a character device; create with: {' && '.join(commands)}")

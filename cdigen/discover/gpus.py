@@ -3,128 +3,138 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
-from cdigen.discover.devices import GPU_NODE, find_node
+from cdigen.discover.devices import GPU_NODE, find_right_node
+from cdigen.discover.drm import find_by_path_names, find_drm_nodes
+from cdigen.discover.mig import MigFinder, without_shared_uuids
 from cdigen.errors import IncompleteError, ParseError
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import DeviceNode, Gpu
+from cdigen.inventory import DeviceNode, Gpu, MissingNode
 from cdigen.parse.procfs import GpuInformation, parse_gpu_information
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cdigen.discover.majors import Majors
     from cdigen.discover.notes import Notes
     from cdigen.discover.views import Views
+    from cdigen.parse.nvml import NvmlFacts, NvmlGpu
+
+AskNvml = Literal["auto", "never", "always"]
+"""When NVML is asked; "auto" is where procfs cannot tell: UUIDs that it does not know, and those of MIG devices."""
 
 PROC_GPUS = "/proc/driver/nvidia/gpus"
-PROC_CAPABILITIES = "/proc/driver/nvidia/capabilities"
 
 _BDF = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
-_DRM_NODE = re.compile(r"(card|renderD)[0-9]{1,6}")
-_BY_PATH = re.compile(r"[A-Za-z0-9_.:-]+-(card|render)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundGpus:
+    """The GPUs of a host.
+
+    Attributes:
+        gpus: by index.
+        missing: device nodes of theirs that are not there.
+    """
+
+    gpus: tuple[Gpu, ...]
+    missing: tuple[MissingNode, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Listed:
-    """A GPU that procfs lists and does not exclude."""
+    """A GPU that is not excluded: its place in PCI order is its index."""
 
-    bdf: str
-    information: GpuInformation
+    bdf: str | None
     minor: int
+    uuid: str | None
+    uuid_text: str | None
+    model: str | None
+
+    @property
+    def name(self) -> str:
+        return self.bdf or f"with minor {self.minor}"
 
 
-def find_gpus(views: Views, notes: Notes) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
-    """Return the GPUs in PCI order, and the paths of GPU nodes that are missing.
+def find_gpus(
+    views: Views, majors: Majors, notes: Notes, *, ask_nvml: AskNvml, nvml: Callable[[], NvmlFacts | None]
+) -> FoundGpus:
+    """Return the GPUs in PCI order, and their device nodes that are missing.
 
     Where procfs does not list GPUs, those of /dev/nvidia<N> are returned in the order of N, without UUID, PCI
-    address and DRM nodes.
+    address and DRM nodes, unless NVML tells them.
 
     Args:
         views: the host.
+        majors: see `cdigen.discover.devices.find_right_node`.
         notes: gets excluded GPUs, unknown UUIDs, missing DRM nodes and the like.
+        ask_nvml: when to ask NVML.
+        nvml: asks NVML; None if it does not answer, of which it has left a note.
 
     Raises:
         IncompleteError: there is no GPU, or two claim the same minor.
         HostReadError, LinkError: procfs or /dev cannot be read.
     """
-    if views.system.find(PROC_GPUS) is None:
-        return _find_by_minor(views, notes), ()
-    listed = _find_listed(views, notes)
-    if not listed:
-        raise IncompleteError(
-            f"{PROC_GPUS} lists no GPU that can be used; see what the kernel log says of NVRM: dmesg | grep NVRM"
+    mig = MigFinder(views, majors, notes)
+    is_masked = views.system.find(PROC_GPUS) is None
+    listed = _list_by_minor(views) if is_masked else _woken(views, _list(views, notes))
+    is_wanted = ask_nvml == "always" or any(gpu.uuid is None or mig.has_instances(gpu.minor) for gpu in listed)
+    facts = nvml() if ask_nvml != "never" and is_wanted else None
+    answers = _match(listed, facts, notes)
+    if is_masked:
+        listed, answers = _unmasked(listed, answers, notes)
+    elif any(mig.has_instances(gpu.minor) for gpu in listed) and facts is None:
+        notes.add(
+            "note",
+            "mig-order",
+            PROC_GPUS,
+            "MIG devices are named by index in the order of procfs and have no UUID, as NVML was not asked or did not"
+            " answer; nvidia-smi -L may count them in another order; pip install 'cdigen[nvml]' lets NVML tell",
         )
-    by_minor: dict[int, str] = {}
-    for gpu in listed:
-        if gpu.minor in by_minor:
-            raise IncompleteError(
-                f"{PROC_GPUS}: {by_minor[gpu.minor]} and {gpu.bdf} both have Device Minor {gpu.minor};"
-                " name the host's procfs with --procfs"
-            )
-        by_minor[gpu.minor] = gpu.bdf
-    uuids = [gpu.information.uuid for gpu in listed]
-    by_path = _find_by_path(views, notes)
+    uuids = [
+        answer.uuid if answer and gpu.uuid is None else gpu.uuid for gpu, answer in zip(listed, answers, strict=True)
+    ]
+    by_path = find_by_path_names(views, notes)
     gpus = []
-    missing = []
-    for index, gpu in enumerate(listed):
+    missing: list[MissingNode] = []
+    for index, (gpu, answer) in enumerate(zip(listed, answers, strict=True)):
         path = f"/dev/nvidia{gpu.minor}"
-        node = find_node(views.dev, path, f"GPU {gpu.bdf}")
-        if node is None:
-            missing.append(path)
-            continue
-        _note_mig(views, gpu, notes)
-        uuid = gpu.information.uuid
-        if uuid is not None and uuids.count(uuid) > 1:
-            notes.add(
-                "warning",
-                "uuid-not-unique",
-                uuid,
-                f"several GPUs have the UUID {uuid}; they are named by index only",
+        node = find_right_node(views.dev, path, f"GPU {gpu.name}", majors, "nvidia", gpu.minor)
+        if not isinstance(node, DeviceNode):
+            missing.append(
+                MissingNode(
+                    host_path=views.dev.host_path(path),
+                    problem=node,
+                    whose=f"GPU {gpu.name}",
+                    command=f"nvidia-modprobe -c {gpu.minor}",
+                    gpu=index,
+                )
             )
-            uuid = None
+        instances = None
+        if gpu.bdf is not None:
+            found = mig.find(index=index, minor=gpu.minor, bdf=gpu.bdf, nvml=answer)
+            instances = found.instances
+            missing += found.missing
         gpus.append(
             Gpu(
                 index=index,
                 minor=gpu.minor,
                 bdf=gpu.bdf,
-                uuid=uuid,
-                model=gpu.information.model,
-                nodes=(node, *_find_drm_nodes(views, gpu.bdf, by_path, notes)),
+                uuid=_usable_uuid(gpu, uuids[index], uuids, notes),
+                model=gpu.model,
+                node=node if isinstance(node, DeviceNode) else None,
+                drm_nodes=() if gpu.bdf is None else find_drm_nodes(views, gpu.bdf, by_path, notes),
+                mig=instances,
+                coherent=answer.coherent if answer else None,
             )
         )
-    return tuple(gpus), tuple(missing)
+    return FoundGpus(gpus=without_shared_uuids(tuple(gpus), notes), missing=tuple(missing))
 
 
-def _find_by_minor(views: Views, notes: Notes) -> tuple[Gpu, ...]:
-    minors = sorted(
-        int(match.group(1)) for match in map(GPU_NODE.fullmatch, views.dev.names("/dev", ("nvidia",))) if match
-    )
-    nodes = [(minor, find_node(views.dev, f"/dev/nvidia{minor}", f"GPU with minor {minor}")) for minor in minors]
-    present = [(minor, node) for minor, node in nodes if node is not None]
-    if not present:
-        raise IncompleteError(
-            f"no GPU: {PROC_GPUS} is not there and there is no /dev/nvidia<N>; load the module with: modprobe nvidia,"
-            " or name the host's procfs with --procfs"
-        )
-    notes.add(
-        "warning",
-        "procfs-masked",
-        PROC_GPUS,
-        f"{PROC_GPUS} is not there (masked?), so the GPUs are numbered by minor and have no UUID and no DRM nodes;"
-        " name the host's procfs with --procfs",
-    )
-    return tuple(
-        Gpu(index=index, minor=minor, bdf=None, uuid=None, model=None, nodes=(node,))
-        for index, (minor, node) in enumerate(present)
-    )
-
-
-def _pci_key(bdf: str) -> tuple[int, ...]:
-    match = _BDF.fullmatch(bdf)
-    return tuple(int(part, 16) for part in match.groups()) if match else ()
-
-
-def _find_listed(views: Views, notes: Notes) -> list[_Listed]:
+def _list(views: Views, notes: Notes) -> list[_Listed]:
+    """Return the GPUs of procfs in PCI order, less those that are excluded or cannot be told."""
     names = views.system.names(PROC_GPUS)
     for name in names:
         if not _BDF.fullmatch(name):
@@ -133,8 +143,7 @@ def _find_listed(views: Views, notes: Notes) -> list[_Listed]:
     for bdf in sorted(filter(_BDF.fullmatch, names), key=_pci_key):
         path = f"{PROC_GPUS}/{bdf}/information"
         try:
-            data = views.system.read(path)
-            information = parse_gpu_information(data or b"")
+            information = _read_information(views, bdf)
         except (ParseError, HostReadError, LinkError) as error:
             notes.damaged(path, error, "this GPU is not offered; see: dmesg | grep NVRM")
             continue
@@ -144,73 +153,150 @@ def _find_listed(views: Views, notes: Notes) -> list[_Listed]:
         elif information.minor is None:
             notes.damaged(path, ParseError("no Device Minor"), "this GPU is not offered; see: dmesg | grep NVRM")
         else:
-            if information.uuid is None:
-                text = f" ({information.uuid_text})" if information.uuid_text else ""
-                notes.add(
-                    "warning",
-                    "uuid-unknown",
-                    bdf,
-                    f"GPU {bdf} has no known UUID yet{text} and is named by index only; it has one once a"
-                    " program has used it: run nvidia-smi, then generate again",
+            listed.append(
+                _Listed(
+                    bdf=bdf,
+                    minor=information.minor,
+                    uuid=information.uuid,
+                    uuid_text=information.uuid_text,
+                    model=information.model,
                 )
-            listed.append(_Listed(bdf=bdf, information=information, minor=information.minor))
+            )
+    if not listed:
+        raise IncompleteError(
+            f"{PROC_GPUS} lists no GPU that can be used; see what the kernel log says of NVRM: dmesg | grep NVRM"
+        )
+    by_minor: dict[int, str | None] = {}
+    for gpu in listed:
+        if gpu.minor in by_minor:
+            raise IncompleteError(
+                f"{PROC_GPUS}: {by_minor[gpu.minor]} and {gpu.bdf} both have Device Minor {gpu.minor};"
+                " name the host's procfs with --procfs"
+            )
+        by_minor[gpu.minor] = gpu.bdf
     return listed
 
 
-def _note_mig(views: Views, gpu: _Listed, notes: Notes) -> None:
-    """Say so if the GPU is divided into MIG instances, which cannot be offered yet."""
-    directory = f"{PROC_CAPABILITIES}/gpu{gpu.minor}/mig"
-    try:
-        instances = [name for name in views.system.names(directory, ("gi",)) if name[2:].isdecimal()]
-    except (HostReadError, LinkError) as error:
-        notes.damaged(directory, error, "whether the GPU has MIG instances is not known")
-        return
-    if instances:
+def _read_information(views: Views, bdf: str) -> GpuInformation:
+    return parse_gpu_information(views.system.read(f"{PROC_GPUS}/{bdf}/information") or b"")
+
+
+def _pci_key(bdf: str) -> tuple[int, ...]:
+    match = _BDF.fullmatch(bdf)
+    return tuple(int(part, 16) for part in match.groups()) if match else ()
+
+
+def _woken(views: Views, listed: list[_Listed]) -> list[_Listed]:
+    """Return the GPUs, those without a known UUID asked again after their node was opened once.
+
+    Opening the node initialises a GPU, if this is the system that runs; the driver knows its UUID then.
+    """
+    woken = []
+    for gpu in listed:
+        if gpu.uuid is None and gpu.bdf is not None and views.dev_root == "/" and _wake(views, gpu.minor):
+            try:
+                information = _read_information(views, gpu.bdf)
+            except (ParseError, HostReadError, LinkError):
+                information = None  # it was told before; without the UUID, a finding will say so
+            if information is not None and information.minor == gpu.minor:
+                gpu = replace(gpu, uuid=information.uuid, uuid_text=information.uuid_text)
+        woken.append(gpu)
+    return woken
+
+
+def _wake(views: Views, minor: int) -> bool:
+    resolved = views.dev.resolve(f"/dev/nvidia{minor}")
+    return resolved is not None and views.dev.host.wake(views.dev.host_path(resolved))
+
+
+def _list_by_minor(views: Views) -> list[_Listed]:
+    """Return the GPUs that have a node, by minor, if procfs does not list them."""
+    names = views.dev.names("/dev", ("nvidia",))
+    minors = sorted(int(match.group(1)) for match in map(GPU_NODE.fullmatch, names) if match)
+    present = []
+    for minor in minors:
+        target = views.dev.find(f"/dev/nvidia{minor}")
+        if target is not None and target[1].kind == "char":
+            present.append(_Listed(bdf=None, minor=minor, uuid=None, uuid_text=None, model=None))
+    if not present:
+        raise IncompleteError(
+            f"no GPU: {PROC_GPUS} is not there and there is no /dev/nvidia<N>; load the module with: modprobe nvidia,"
+            " or name the host's procfs with --procfs"
+        )
+    return present
+
+
+def _match(listed: list[_Listed], facts: NvmlFacts | None, notes: Notes) -> list[NvmlGpu | None]:
+    """Return what NVML says of each GPU: by PCI address, or by minor where that is not known."""
+    if facts is None:
+        return [None] * len(listed)
+    by_bdf = {gpu.bdf: gpu for gpu in facts.gpus}
+    by_minor = {gpu.minor: gpu for gpu in facts.gpus}
+    answers: list[NvmlGpu | None] = []
+    for gpu in listed:
+        answer = by_bdf.get(gpu.bdf) if gpu.bdf is not None else by_minor.get(gpu.minor)
+        reason = None
+        if answer is None:
+            reason = "NVML does not have it"
+        elif answer.minor not in (None, gpu.minor):
+            reason = f"NVML says that its minor is {answer.minor}, procfs {gpu.minor}"
+        elif gpu.uuid is not None and answer.uuid not in (None, gpu.uuid):
+            reason = f"NVML says that its UUID is {answer.uuid}, procfs {gpu.uuid}"
+        if reason is not None:
+            answer = None
+            notes.add(
+                "warning",
+                "nvml-disagrees",
+                gpu.name,
+                f"GPU {gpu.name}: {reason}; what procfs says is taken; see: nvidia-smi -L",
+            )
+        answers.append(answer)
+    for extra in sorted(by_bdf.keys() - {gpu.bdf for gpu in listed}) if listed[0].bdf is not None else ():
+        notes.add("warning", "nvml-disagrees", extra, f"NVML has a GPU {extra} that procfs has not; it is not offered")
+    return answers
+
+
+def _unmasked(
+    listed: list[_Listed], answers: list[NvmlGpu | None], notes: Notes
+) -> tuple[list[_Listed], list[NvmlGpu | None]]:
+    """Return the GPUs of a host whose procfs is masked: in PCI order if NVML told it of all, else by minor."""
+    pairs = list(zip(listed, answers, strict=True))
+    if all(answer is not None for answer in answers):
+        told = [
+            (replace(gpu, bdf=answer.bdf, uuid=answer.uuid, model=answer.model), answer)
+            for gpu, answer in pairs
+            if answer is not None
+        ]
+        told.sort(key=lambda pair: _pci_key(pair[1].bdf))
+        return [gpu for gpu, _ in told], [answer for _, answer in told]
+    notes.add(
+        "warning",
+        "procfs-masked",
+        PROC_GPUS,
+        f"{PROC_GPUS} is not there (masked?), so the GPUs are numbered by minor and have no UUID and no DRM nodes;"
+        " name the host's procfs with --procfs",
+    )
+    return listed, [None] * len(listed)
+
+
+def _usable_uuid(gpu: _Listed, uuid: str | None, uuids: list[str | None], notes: Notes) -> str | None:
+    if uuid is None:
+        if gpu.bdf is not None:
+            text = f" ({gpu.uuid_text})" if gpu.uuid_text else ""
+            notes.add(
+                "warning",
+                "uuid-unknown",
+                gpu.bdf,
+                f"GPU {gpu.bdf} has no known UUID yet{text} and is named by index only; it has one once a"
+                " program has used it: run nvidia-smi, then generate again",
+            )
+        return None
+    if uuids.count(uuid) > 1:
         notes.add(
             "warning",
-            "mig-not-supported",
-            gpu.bdf,
-            f"GPU {gpu.bdf} has {len(instances)} MIG instances, which are not supported yet; CUDA programs find"
-            " no device in the whole GPU; disable MIG with nvidia-smi -mig 0, or do not use this GPU",
+            "uuid-not-unique",
+            uuid,
+            f"several GPUs have the UUID {uuid}; they are named by index only",
         )
-
-
-def _find_by_path(views: Views, notes: Notes) -> dict[str, list[str]]:
-    """Return the names in /dev/dri/by-path by the resolved path of the node that they lead to."""
-    found: dict[str, list[str]] = {}
-    try:
-        for name in views.dev.names("/dev/dri/by-path"):
-            resolved = views.dev.resolve(f"/dev/dri/by-path/{name}") if _BY_PATH.fullmatch(name) else None
-            if resolved is not None:
-                found.setdefault(resolved, []).append(name)
-    except (HostReadError, LinkError) as error:
-        notes.damaged(views.dev.host_path("/dev/dri/by-path"), error, "by-path names are not injected")
-    return found
-
-
-def _find_drm_nodes(views: Views, bdf: str, by_path: dict[str, list[str]], notes: Notes) -> tuple[DeviceNode, ...]:
-    """Return card and render node of the GPU, then their by-path names. Stale controlD* nodes are not looked at."""
-    directory = f"/sys/bus/pci/devices/{bdf}/drm"
-    nodes: list[DeviceNode] = []
-    aliases: list[DeviceNode] = []
-    try:
-        for name in filter(_DRM_NODE.fullmatch, views.system.names(directory)):
-            path = f"/dev/dri/{name}"
-            node = find_node(views.dev, path, f"DRM node of GPU {bdf}")
-            if node is None:
-                notes.add(
-                    "warning",
-                    "missing-node",
-                    views.dev.host_path(path),
-                    f"{views.dev.host_path(path)} of GPU {bdf} is missing; graphics programs will not find it;"
-                    " run: udevadm trigger",
-                )
-                continue
-            nodes.append(node)
-            for alias in by_path.get(views.dev.resolve(path) or "", ()):
-                named = find_node(views.dev, f"/dev/dri/by-path/{alias}", f"DRM node of GPU {bdf} by its PCI address")
-                if named is not None:
-                    aliases.append(named)
-    except (HostReadError, LinkError) as error:
-        notes.damaged(directory, error, f"GPU {bdf} is offered without DRM nodes")
-    return (*nodes, *aliases)
+        return None
+    return uuid

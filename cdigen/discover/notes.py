@@ -32,14 +32,13 @@ class Notes:
     """Collects findings in the order of discovery, and left-out files by path."""
 
     def __init__(self) -> None:
-        self._findings: list[Finding] = []
+        self._findings: dict[Finding, None] = {}
         self._left_out: dict[str, str] = {}
 
     def add(self, level: Level, code: str, subject: str, message: str) -> None:
         """Note a finding. See `Finding`; text of the host is made printable here."""
         finding = Finding(level=level, code=code, subject=one_line(subject), message=one_line(message))
-        if finding not in self._findings:
-            self._findings.append(finding)
+        self._findings.setdefault(finding)
 
     def leave_out(self, host_path: str, reason: str) -> None:
         """Note that a file was found and is not injected. The first reason for a path counts."""

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.discover.binaries import find_binaries
-from cdigen.discover.devices import find_control_nodes, missing_nodes
+from cdigen.discover.devices import find_control_nodes
 from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import find_driver
 from cdigen.discover.files import find_files, find_firmware
 from cdigen.discover.gpus import find_gpus
 from cdigen.discover.libraries import find_libraries
+from cdigen.discover.majors import find_majors
 from cdigen.discover.manifest import check_manifest
 from cdigen.discover.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.discover.sockets import find_sockets
@@ -21,15 +22,24 @@ from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import DriverFile, Inventory, Library
 
 if TYPE_CHECKING:
+    from cdigen.discover.gpus import AskNvml
     from cdigen.discover.views import Views
     from cdigen.host import View
+    from cdigen.inventory import DeviceNode, Driver, Gpu, MissingNode
+    from cdigen.parse.nvml import NvmlFacts
+
+    _Devices = tuple[tuple[DeviceNode, ...], tuple[Gpu, ...], tuple[MissingNode, ...]]
+
+_NONE: _Devices = ((), (), ())
 
 
-def find_inventory(views: Views) -> Inventory:
+def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool = True) -> Inventory:
     """Return everything that a spec for this host is built from.
 
     Args:
         views: the host.
+        ask_nvml: when to ask NVML.
+        with_gpus: False looks for the driver's files alone: there are no GPUs then, no nodes, and none is missing.
 
     Raises:
         NoDriverError, VersionMismatchError: see `find_driver`.
@@ -40,19 +50,16 @@ def find_inventory(views: Views) -> Inventory:
     """
     notes = Notes()
     try:
-        return _scan(views, notes)
+        return _scan(views, notes, ask_nvml, with_gpus=with_gpus)
     except CdigenError as error:
         error.remarks = tuple((finding.level, finding.message) for finding in notes.findings)
         raise
 
 
-def _scan(views: Views, notes: Notes) -> Inventory:
+def _scan(views: Views, notes: Notes, ask_nvml: AskNvml, *, with_gpus: bool) -> Inventory:
     directories = find_library_directories(views.driver, notes)
     driver = find_driver(views, directories, notes)
-    control_nodes, missing_control = find_control_nodes(views.dev, notes)
-    gpus, missing_gpus = find_gpus(views, notes)
-    if missing_control or missing_gpus:
-        raise missing_nodes(views.dev, missing_control + missing_gpus)
+    control_nodes, gpus, missing = _find_devices(views, notes, driver, directories, ask_nvml) if with_gpus else _NONE
     libraries = find_libraries(views.driver, directories, driver, notes)
     found = (
         *find_binaries(views.driver, directories, driver, notes),
@@ -70,9 +77,26 @@ def _scan(views: Views, notes: Notes) -> Inventory:
         sockets=sockets,
         control_nodes=control_nodes,
         gpus=gpus,
+        missing=missing,
         findings=notes.findings,
         left_out=notes.left_out,
     )
+
+
+def _find_devices(
+    views: Views, notes: Notes, driver: Driver, directories: tuple[str, ...], ask_nvml: AskNvml
+) -> _Devices:
+    """Return the control nodes, the GPUs, and the nodes of both that are missing."""
+    majors = find_majors(views.system, notes)
+    control_nodes, missing = find_control_nodes(views.dev, majors, notes)
+
+    def ask() -> NvmlFacts | None:
+        from cdigen.discover.nvml import find_nvml
+
+        return find_nvml(views, notes, version=driver.version, directories=directories)
+
+    found = find_gpus(views, majors, notes, ask_nvml=ask_nvml, nvml=ask)
+    return control_nodes, found.gpus, missing + found.missing
 
 
 def _can_be_named(host_path: str, notes: Notes) -> bool:

@@ -9,13 +9,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cdigen.errors import FileError, one_line
+from cdigen.errors import CdigenError, FileError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cdigen.parse.elf import ElfFacts
     from cdigen.parse.ldcache import CacheEntry
+    from cdigen.parse.nvml import NvmlFacts
 
 Kind = Literal["file", "dir", "link", "char", "block", "socket", "fifo"]
 
@@ -57,6 +58,27 @@ class HostReadError(FileError):
         return cls(path, error.strerror or str(error))
 
 
+NVML_NOT_INSTALLED = "nvidia-ml-py is not installed; install it with: pip install 'cdigen[nvml]'"
+"""The reason of an `NvmlError` where the extra is not installed."""
+
+NVML_NOT_RECORDED = "the snapshot has no answer of NVML"
+"""The reason of an `NvmlError` where nobody asked when the snapshot was made."""
+
+
+class NvmlError(CdigenError):
+    """NVML cannot be asked, or did not answer.
+
+    Attributes:
+        reason: why, without the place; one line.
+    """
+
+    exit_code = 5
+
+    def __init__(self, reason: str) -> None:
+        self.reason = one_line(reason)
+        super().__init__(self.reason)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A directory entry, as lstat(2) tells.
@@ -67,6 +89,8 @@ class Entry:
         target: of a symbolic link, its text.
         major: of a device node, the major number.
         minor: of a device node, the minor number.
+        uid: of a device node, the number of the owner.
+        gid: of a device node, the number of the group.
     """
 
     kind: Kind
@@ -74,6 +98,8 @@ class Entry:
     target: str = ""
     major: int = 0
     minor: int = 0
+    uid: int = 0
+    gid: int = 0
 
 
 class Host(ABC):
@@ -126,6 +152,22 @@ class Host(ABC):
             HostReadError: it cannot be read or is no regular file.
             ParseError: it is not such a cache.
         """
+
+    def nvml(self, path: str) -> NvmlFacts:
+        """Return what NVML says of the GPUs, asked through the driver's library at `path`.
+
+        Raises:
+            NvmlError: it cannot be asked, or did not answer. A host that is no running one cannot be asked.
+        """
+        raise NvmlError(f"{path} is not on a running host")
+
+    def wake(self, path: str) -> bool:
+        """Open the device node of a GPU at `path` once, which initialises the GPU; procfs then knows its UUID.
+
+        Returns:
+            Whether that was done. A host that is not this machine's own is left alone.
+        """
+        return False
 
 
 def matching(names: Iterable[str], prefixes: tuple[str, ...], suffix: str | None) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ import stat
 from typing import TYPE_CHECKING
 
 from cdigen.errors import FileError, one_line
-from cdigen.host.host import MAX_TEXT_BYTES, Entry, Host, HostReadError, kind_of, matching
+from cdigen.host.host import MAX_TEXT_BYTES, Entry, Host, HostReadError, NvmlError, kind_of, matching
 
 if TYPE_CHECKING:
     from cdigen.parse.elf import ElfFacts
     from cdigen.parse.ldcache import CacheEntry
+    from cdigen.parse.nvml import NvmlFacts
 
 _MAX_CACHE_BYTES = 64 << 20  # a linker cache with some 2,500 libraries has 200 kB
 _MAX_OPEN_DIRS = 128
@@ -27,18 +28,28 @@ class LiveHost(Host):
     outside of the three roots is read.
     """
 
-    def __init__(self, host_root: str = "/", *, procfs: str | None = None, sysfs: str | None = None) -> None:
+    def __init__(
+        self,
+        host_root: str = "/",
+        *,
+        procfs: str | None = None,
+        sysfs: str | None = None,
+        nvml_timeout: float = 30.0,
+    ) -> None:
         """Open the roots.
 
         Args:
             host_root: where the host's `/` is visible to this process.
             procfs: where its `/proc` is; by default below `host_root`.
             sysfs: where its `/sys` is; by default below `host_root`.
+            nvml_timeout: seconds to wait for NVML, or for a GPU that wakes.
 
         Raises:
             FileError: one of them is not a directory that can be opened.
         """
         roots = {"": ("--host-root", host_root), "/proc": ("--procfs", procfs), "/sys": ("--sysfs", sysfs)}
+        self._nvml_timeout = nvml_timeout
+        self._is_own_machine = host_root == "/" and procfs is None and sysfs is None
         self._roots: dict[str, int] = {}
         self._dirs: dict[str, int] = {}
         for prefix, (option, directory) in roots.items():
@@ -86,12 +97,15 @@ class LiveHost(Host):
             fd = self._open_dir(parent)
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
             kind = kind_of(status.st_mode)
+            is_device = kind in ("char", "block")
             return Entry(
                 kind=kind,
                 mode=stat.S_IMODE(status.st_mode),
                 target=os.readlink(name, dir_fd=fd) if kind == "link" else "",
-                major=os.major(status.st_rdev) if kind in ("char", "block") else 0,
-                minor=os.minor(status.st_rdev) if kind in ("char", "block") else 0,
+                major=os.major(status.st_rdev) if is_device else 0,
+                minor=os.minor(status.st_rdev) if is_device else 0,
+                uid=status.st_uid if is_device else 0,
+                gid=status.st_gid if is_device else 0,
             )
         except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
             return None
@@ -158,3 +172,25 @@ class LiveHost(Host):
 
         entries = parse_ldcache(self._read(path, _MAX_CACHE_BYTES))
         return tuple(entry for entry in entries if entry.name.startswith(prefixes))
+
+    def nvml(self, path: str) -> NvmlFacts:
+        """See `Host.nvml`. The library is loaded into a process of its own, and is what is at `path` below the root."""
+        from cdigen.host.nvml import ask_nvml
+
+        try:
+            fd = self._open(path)
+        except HostReadError as error:
+            raise NvmlError(f"{path}: {error.reason}") from error
+        try:
+            # The linker would follow a link that somebody puts in the path's way; it cannot where it gets the file.
+            return ask_nvml(f"/proc/self/fd/{fd}", self._nvml_timeout, name=path)
+        finally:
+            os.close(fd)
+
+    def wake(self, path: str) -> bool:
+        """See `Host.wake`. Only on the machine on which this runs, not where a directory was given for a part of it."""
+        if not self._is_own_machine:
+            return False
+        from cdigen.host.nvml import wake
+
+        return wake(path, self._nvml_timeout)

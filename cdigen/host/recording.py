@@ -6,12 +6,13 @@ import base64
 from typing import TYPE_CHECKING
 
 from cdigen.errors import ParseError
-from cdigen.host.host import Entry, Host, HostReadError
+from cdigen.host.host import NVML_NOT_RECORDED, Entry, Host, HostReadError, NvmlError
 from cdigen.host.snapshot import FORMAT
 
 if TYPE_CHECKING:
     from cdigen.parse.elf import ElfFacts
     from cdigen.parse.ldcache import CacheEntry
+    from cdigen.parse.nvml import NvmlFacts
 
 
 class RecordingHost(Host):
@@ -35,6 +36,8 @@ class RecordingHost(Host):
                 facts["to"] = entry.target
             if entry.kind in ("char", "block"):
                 facts = {"rdev": f"{entry.major}:{entry.minor}", "mode": f"{entry.mode:04o}"}
+                if (entry.uid, entry.gid) != (0, 0):
+                    facts["owner"] = f"{entry.uid}:{entry.gid}"
             self._note(path, entry.kind, **facts)
         return entry
 
@@ -100,6 +103,24 @@ class RecordingHost(Host):
             raise
         self._note(path, "file", linker_cache=[[entry.name, entry.flags, entry.path] for entry in entries])
         return entries
+
+    def nvml(self, path: str) -> NvmlFacts:
+        """See `Host.nvml`. A failure is noted as well."""
+        from cdigen.parse.nvml import render_nvml
+
+        try:
+            facts = self._host.nvml(path)
+        except NvmlError as error:
+            # Not where nobody has asked: that is true of this record too. Nor where there is no file.
+            if error.reason != NVML_NOT_RECORDED and path in self._entries:
+                self._note(path, "file", nvml={"failed": error.reason})
+            raise
+        self._note(path, "file", nvml=render_nvml(facts))
+        return facts
+
+    def wake(self, path: str) -> bool:
+        """See `Host.wake`. Not noted: what it changes is what is read afterwards."""
+        return self._host.wake(path)
 
     def to_document(self, *, driver_root: str, dev_root: str | None, note: str = "") -> dict[str, object]:
         """Return the snapshot document of everything that was asked, sorted by path.

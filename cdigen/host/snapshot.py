@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cdigen.errors import DocumentError, ParseError, one_line
-from cdigen.host.host import Entry, Host, HostReadError, Kind, matching
+from cdigen.host.host import NVML_NOT_RECORDED, Entry, Host, HostReadError, Kind, NvmlError, matching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cdigen.parse.elf import ElfFacts
     from cdigen.parse.ldcache import CacheEntry
+    from cdigen.parse.nvml import NvmlFacts
 
 FORMAT = 1
 """The version of the document's format, its key `cdigen_snapshot`."""
@@ -63,12 +64,15 @@ class SnapshotHost(Host):
             self._check(path, self._entries.get(path.rpartition("/")[0] or "/", {}))
             return None
         numbers = [int(number) for number in str(entry.get("rdev", "0:0")).split(":")]
+        owner = [int(number) for number in str(entry.get("owner", "0:0")).split(":")]
         return Entry(
             kind=cast("Kind", entry["kind"]),
             mode=int(str(entry.get("mode", "0")), 8),
             target=str(entry.get("to", "")),
             major=numbers[0],
             minor=numbers[1],
+            uid=owner[0],
+            gid=owner[1],
         )
 
     def names(self, directory: str, prefixes: tuple[str, ...], suffix: str | None = None) -> tuple[str, ...]:
@@ -123,6 +127,18 @@ class SnapshotHost(Host):
             if name.startswith(prefixes)
         )
 
+    def nvml(self, path: str) -> NvmlFacts:
+        """See `Host.nvml`."""
+        entry = self._entries.get(path, {})
+        if "nvml" not in entry:
+            raise NvmlError(NVML_NOT_RECORDED)
+        from cdigen.host.nvml import read_answer
+
+        try:
+            return read_answer(entry["nvml"])
+        except ParseError as error:
+            raise NvmlError(str(error)) from error
+
     def _file(self, path: str) -> Mapping[str, object]:
         entry = self._entries.get(path)
         if entry is None:
@@ -167,8 +183,22 @@ def load_snapshot(data: bytes, name: str) -> Snapshot:
             base64.b64decode(str(entry.get("base64", "")), validate=True)
         except binascii.Error as error:
             raise DocumentError(f"{name}: {one_line(path)}: base64: {error}") from error
+        if "nvml" in entry:
+            _check_nvml(entry["nvml"], f"{name}: {one_line(path)}")
     return Snapshot(
         host=SnapshotHost(entries),
         driver_root=str(fields.get("driver_root", "/")),
         dev_root=cast("str | None", fields.get("dev_root")),
     )
+
+
+def _check_nvml(document: object, place: str) -> None:
+    """Refuse what the schema cannot: the same GPU or the same instance twice, and the like."""
+    from cdigen.host.nvml import read_answer
+
+    try:
+        read_answer(document)
+    except NvmlError:
+        return  # a failure is an answer too
+    except ParseError as error:
+        raise DocumentError(f"{place}: nvml: {error}") from error

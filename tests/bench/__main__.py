@@ -13,6 +13,7 @@ import argparse
 import os
 import re
 import shutil
+import stat
 import statistics
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.real.cache import cache_dir
-from tests.real.hardware import Gpu, add_hardware
+from tests.real.hardware import Gpu, add_hardware, add_mig
 from tests.real.make_driver import HostTree, make_host
 
 if TYPE_CHECKING:
@@ -157,17 +158,65 @@ def report_imports(tree: HostTree, scratch: Path) -> None:
     print(f"  {'all':<18} {total / 1000:6.1f}\n")
 
 
-def make_scaled_tree(parent: Path, tree: HostTree, *, gpus: int, libraries: int) -> Path:
-    """Make a host with so many GPUs and libraries beside the real libcuda; returns its root."""
-    root = parent / f"{gpus}-gpus-{libraries}-libraries"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How large a made-up host is.
+
+    Attributes:
+        gpus: how many.
+        libraries: how many of the driver, the real libcuda among them.
+        instances: MIG devices of each GPU.
+        channels: IMEX channels.
+        foreign: libraries of other programs in the same directory.
+        options: of `cdigen generate`.
+    """
+
+    gpus: int = 8
+    libraries: int = 50
+    instances: int = 0
+    channels: int = 0
+    foreign: int = 0
+    options: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the tables call it, unlike all others."""
+        parts = [f"{self.gpus} GPU{'s' * (self.gpus != 1)}"]
+        if self.instances:
+            parts.append(f"{self.instances} MIG device{'s' * (self.instances != 1)} each")
+        if self.channels:
+            parts.append(f"{self.channels:,} IMEX channel{'s' * (self.channels != 1)}")
+        parts.append(f"{self.libraries:,} libraries")
+        if self.foreign:
+            parts.append(f"{self.foreign:,} foreign ones")
+        return ", ".join(parts + [f"`{option}`" for option in self.options])
+
+
+SHAPES = (
+    *(Shape(gpus=gpus, libraries=libraries) for gpus, libraries in ((1, 50), (8, 50), (64, 50), (1, 500), (8, 500))),
+    Shape(gpus=16, instances=1, options=("--nvml=never",)),
+    Shape(gpus=16, instances=7, options=("--nvml=never",)),
+    *(Shape(channels=channels, options=("--mode=imex",)) for channels in (1, 256, 2048)),
+    *(Shape(foreign=foreign) for foreign in (1000, 10000)),
+    *(Shape(libraries=libraries) for libraries in (1000, 10000)),
+)
+"""The hosts of `report_scale`: one thing grows at a time, so that what is not linear shows."""
+
+
+def make_scaled_tree(parent: Path, tree: HostTree, shape: Shape) -> Path:
+    """Make a host of that shape around the real libcuda; returns its root."""
+    root = parent / f"root-{SHAPES.index(shape)}"
     directory = root / "usr/lib64"
     directory.mkdir(parents=True)
     source = next(tree.root.glob(f"usr/lib/**/libcuda.so.{tree.version}"))
     shutil.copy(source, directory)
     data = FIXTURE.read_bytes()
-    for number in range(libraries - 1):
-        soname = b"libp%04d.so.1" % number
-        (directory / f"libnvidia-p{number:04d}.so.{tree.version}").write_bytes(data.replace(FIXTURE_SONAME, soname))
+    for number in range(shape.libraries - 1):
+        soname = b"lib%05d.so.1" % number
+        (directory / f"libnvidia-p{number:05d}.so.{tree.version}").write_bytes(data.replace(FIXTURE_SONAME, soname))
+    for number in range(shape.foreign):
+        (directory / f"libforeign{number:05d}.so.1.2.3").touch()
+        (directory / f"libforeign{number:05d}.so.1").symlink_to(f"libforeign{number:05d}.so.1.2.3")
     add_hardware(
         root,
         tree.version,
@@ -178,40 +227,53 @@ def make_scaled_tree(parent: Path, tree: HostTree, *, gpus: int, libraries: int)
                 drm=number,
                 uuid=f"GPU-00000000-0000-4000-8000-0000000000{number:02x}",
             )
-            for number in range(gpus)
+            for number in range(shape.gpus)
         ),
     )
+    if shape.instances:
+        places = tuple((7 + instance, 0) for instance in range(shape.instances))  # 7 to 13, as of 1g.5gb
+        add_mig(root, dict.fromkeys(range(shape.gpus), places))
+    if shape.channels:
+        add_imex_channels(root, shape.channels)
     return root
 
 
+def add_imex_channels(root: Path, channels: int) -> None:
+    """Add what /dev and /proc of a host have of IMEX channels to `root`."""
+    major = 507  # dynamic
+    devices = root / "proc/devices"
+    block = "\nBlock devices:\n"
+    devices.write_text(devices.read_text().replace(block, f"{major} nvidia-caps-imex-channels\n{block}"))
+    directory = root / "dev/nvidia-caps-imex-channels"
+    directory.mkdir()
+    for number in range(channels):
+        os.mknod(directory / f"channel{number}", stat.S_IFCHR | 0o600, os.makedev(major, number))
+
+
 def report_scale(tree: HostTree, runs: int, scratch: Path) -> None:
-    """Print how a first generate grows with GPUs and with libraries."""
-    shapes = [(1, 50), (8, 50), (64, 50), (1, 500), (8, 500)]
+    """Print how a first generate grows with what a host has."""
     bare = "bare"
     candidates = [Candidate(name=bare, command=[sys.executable, "-c", "pass"])]
-    outputs: dict[tuple[int, int], Path] = {}
-    for gpus, libraries in shapes:
-        root = make_scaled_tree(scratch, tree, gpus=gpus, libraries=libraries)
-        output = outputs[gpus, libraries] = scratch / f"{gpus}-{libraries}.yaml"
+    outputs: dict[str, Path] = {}
+    for shape in SHAPES:
+        root = make_scaled_tree(scratch, tree, shape)
+        output = outputs[shape.name] = scratch / f"{root.name}.yaml"
         candidates.append(
             Candidate(
-                name=f"{gpus} {libraries}",
-                command=cdigen("generate", "--host-root", str(root), "--output", str(output)),
+                name=shape.name,
+                command=cdigen("generate", "--host-root", str(root), "--output", str(output), *shape.options),
                 before=lambda output=output: output.unlink(missing_ok=True),  # type: ignore[misc]  # bound now
             )
         )
     results = medians(candidates, runs)
     base, _ = results[bare]
     print(f"growth of a first generate, median of {runs}:\n")
-    print("| GPUs | libraries |     ms |  ratio | peak MB | spec kB |")
-    print("| ---- | --------- | ------ | ------ | ------- | ------- |")
-    for gpus, libraries in shapes:
-        seconds, kilobytes = results[f"{gpus} {libraries}"]
-        size = outputs[gpus, libraries].stat().st_size / 1000
-        print(
-            f"| {gpus:4} | {libraries:9} | {seconds * 1000:6.1f} | {seconds / base:6.1f} | {kilobytes / 1024:7.1f} |"
-            f" {size:7.1f} |"
-        )
+    print("| host | ms | ratio | peak MB | spec kB |")
+    print("| --- | --- | --- | --- | --- |")
+    for shape in SHAPES:
+        seconds, kilobytes = results[shape.name]
+        size = outputs[shape.name].stat().st_size / 1000
+        print(f"| {shape.name} | {seconds * 1000:.0f} | {seconds / base:.1f} | {kilobytes / 1024:.1f} | {size:.1f} |")
 
 
 def main() -> None:

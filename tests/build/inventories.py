@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from cdigen.inventory import DeviceNode, Driver, DriverFile, Gpu, Inventory, LeftOut, Library, LibraryName, Socket
+from cdigen.inventory import (
+    DeviceNode,
+    Driver,
+    DriverFile,
+    Gpu,
+    Inventory,
+    LeftOut,
+    Library,
+    LibraryName,
+    MigInstance,
+    Socket,
+)
 from cdigen.parse.elf import ElfFacts
 
 NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,20}", fullmatch=True)
@@ -30,9 +41,9 @@ def gpus(draw: st.DrawFn) -> tuple[Gpu, ...]:
     uuids = draw(st.lists(UUIDS, unique=True, min_size=len(minors), max_size=len(minors)))
     made = []
     for index, minor in enumerate(minors):
-        nodes = [node(f"/dev/nvidia{minor}", draw(st.sampled_from([None, f"/run/driver/dev/nvidia{minor}"])))]
+        drm_nodes = []
         if draw(st.booleans()):
-            nodes += [
+            drm_nodes = [
                 node(f"/dev/dri/card{minor}"),
                 node(f"/dev/dri/by-path/pci-{minor}-card", f"/dev/dri/card{minor}"),
             ]
@@ -43,10 +54,35 @@ def gpus(draw: st.DrawFn) -> tuple[Gpu, ...]:
                 bdf=draw(st.sampled_from([None, f"0000:{minor:02x}:00.0"])),
                 uuid=uuids[index] if draw(st.booleans()) else None,
                 model=None,
-                nodes=tuple(nodes),
+                node=node(f"/dev/nvidia{minor}", draw(st.sampled_from([None, f"/run/driver/dev/nvidia{minor}"]))),
+                drm_nodes=tuple(drm_nodes),
+                mig=draw(st.none() | instances(minor)),
+                coherent=draw(st.none() | st.booleans()),
             )
         )
     return tuple(made)
+
+
+@st.composite
+def instances(draw: st.DrawFn, minor: int) -> tuple[MigInstance, ...]:
+    """Return up to seven MIG instances of the GPU with that minor; two of them can share a GPU instance."""
+    places = draw(st.sets(st.tuples(st.integers(0, 14), st.integers(0, 7)), max_size=7))
+    return tuple(
+        MigInstance(
+            index=index,
+            gpu_instance=gi,
+            compute_instance=ci,
+            uuid=draw(st.none() | st.uuids().map("MIG-{}".format)),
+            profile=draw(st.sampled_from([None, "1g.5gb", "1c.2g.10gb", "1g.24gb+gfx", "1g.10gb+me"])),
+            nodes=(capability(3 + 135 * minor + 9 * gi), capability(4 + 135 * minor + 9 * gi + ci)),
+        )
+        for index, (gi, ci) in enumerate(sorted(places))
+    )
+
+
+def capability(minor: int) -> DeviceNode:
+    """Return the node of a capability."""
+    return node(f"/dev/nvidia-caps/nvidia-cap{minor}")
 
 
 @st.composite
@@ -97,7 +133,8 @@ def inventories(draw: st.DrawFn) -> Inventory:
             st.sampled_from([(), (Socket(host_path="/run/a/socket", container_path="/run/a/socket", why="made up"),)])
         ),
         control_nodes=(node("/dev/nvidiactl"), node("/dev/nvidia-uvm")),
-        gpus=draw(gpus()),
+        gpus=draw(gpus().filter(lambda made: any(gpu.mig != () for gpu in made))),
+        missing=(),
         findings=(),
         left_out=tuple(
             LeftOut(host_path=path, reason="made up") for path in sorted(draw(st.sets(HOST_PATHS, max_size=3)))

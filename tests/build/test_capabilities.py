@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from cdigen.build.options import CAPABILITIES, BuildOptions, parse_capabilities
 from cdigen.build.plan import build_plan, choose_libraries
 from cdigen.errors import UsageError
-from cdigen.inventory import Driver, DriverFile, Inventory, Library, LibraryName
-from tests.build.inventories import elf
+from cdigen.inventory import Driver, DriverFile, Gpu, Inventory, Library, LibraryName
+from tests.build.inventories import elf, node
 
 NUMBERS = st.integers(0, 7)
 
@@ -33,7 +33,8 @@ def inventory(*libraries: Library, files: tuple[DriverFile, ...] = ()) -> Invent
         files=files,
         sockets=(),
         control_nodes=(),
-        gpus=(),
+        gpus=(Gpu(index=0, minor=0, bdf=None, uuid=None, model=None, node=node("/dev/nvidia0"), drm_nodes=()),),
+        missing=(),
         findings=(),
         left_out=(),
     )

@@ -35,7 +35,7 @@ from tests.hosts import (
 )
 
 if TYPE_CHECKING:
-    from cdigen.inventory import Inventory
+    from cdigen.inventory import DeviceNode, Gpu, Inventory, MigInstance
 
 DIRECTORIES = st.lists(
     st.sampled_from(["/usr/lib64", "/opt/a b/lib", "/usr/lib", "/lib"]), unique=True, min_size=1, max_size=3
@@ -81,16 +81,27 @@ def test_names_and_container_paths_are_unique(inventory: Inventory, options: Bui
 
 @any_inventory
 @given(inventory=inventories(), options=OPTIONS)
-def test_a_device_has_its_gpus_nodes_and_all_has_those_of_every_gpu(
+def test_a_device_has_its_own_nodes_and_all_has_those_of_every_device(
     inventory: Inventory, options: BuildOptions
 ) -> None:
     *single, every = build_plan(inventory, options).devices
     for device in single:
         (gpu,) = device.gpus
-        assert device.nodes == gpu.nodes
-    assert (every.name, every.gpus) == ("all", inventory.gpus)
-    assert set(every.nodes) == {found for gpu in inventory.gpus for found in gpu.nodes}
+        assert device.nodes == nodes_of(gpu, device.mig)
+    offered = [gpu for gpu in inventory.gpus if gpu.mig != ()]
+    assert (every.name, list(every.gpus)) == ("all", offered)
+    assert set(every.nodes) == {found for gpu in offered for mig in (gpu.mig or [None]) for found in nodes_of(gpu, mig)}
     assert len(set(every.nodes)) == len(every.nodes)
+
+
+def nodes_of(gpu: Gpu, mig: MigInstance | None) -> tuple[DeviceNode, ...]:
+    """Return what a container needs for a GPU, or for a MIG instance of it."""
+    assert gpu.node is not None
+    if mig is None:
+        assert gpu.mig is None, "a GPU that is divided is not offered as a whole"
+        return (gpu.node, *gpu.drm_nodes)
+    graphics = gpu.drm_nodes if mig.profile == "1g.24gb+gfx" else ()
+    return (gpu.node, *mig.nodes, *graphics)
 
 
 @any_inventory
@@ -314,7 +325,7 @@ def test_a_library_is_also_mounted_where_a_configuration_file_asks_for_it() -> N
 def test_a_node_that_two_gpus_share_is_once_in_all() -> None:
     inventory = inventory_of(minimal_entries(gpus=2))
     shared = node("/dev/shared")
-    gpus = tuple(replace(gpu, nodes=(*gpu.nodes, shared)) for gpu in inventory.gpus)
+    gpus = tuple(replace(gpu, drm_nodes=(*gpu.drm_nodes, shared)) for gpu in inventory.gpus)
     every = build_plan(replace(inventory, gpus=gpus), BuildOptions()).devices[-1]
     assert [found.path for found in every.nodes].count("/dev/shared") == 1
 

@@ -134,21 +134,21 @@ REFUSALS = (
         name="no nvidiactl",
         entries=without(minimal_entries(), "/dev/nvidiactl"),
         code=5,
-        message="/dev/nvidiactl is missing or not a character device; create with: nvidia-modprobe -c 255",
+        message="/dev/nvidiactl is missing; create with: cdigen nodes --create (or: nvidia-modprobe -c 255)",
     ),
     Refusal(
         name="no nvidia-uvm",
         entries=without(minimal_entries(), "/dev/nvidia-uvm"),
         code=5,
-        message="/dev/nvidia-uvm is missing or not a character device; create with: nvidia-modprobe -u -c 0",
+        message="/dev/nvidia-uvm is missing; create with: cdigen nodes --create (or: nvidia-modprobe -u -c 0)",
     ),
     Refusal(
         name="no device nodes",
         entries=without(minimal_entries(), "/dev"),
         code=5,
         message=(
-            "/dev/nvidiactl, /dev/nvidia-uvm, /dev/nvidia0 are missing or not a character device;"
-            " create with: nvidia-modprobe -c 255 -c 0 && nvidia-modprobe -u -c 0"
+            "/dev/nvidiactl, /dev/nvidia-uvm, /dev/nvidia0 (GPU 0000:01:00.0) are missing; create with: cdigen nodes"
+            " --create (or: nvidia-modprobe -c 255 -c 0 && nvidia-modprobe -u -c 0)"
         ),
         warnings=(
             (
@@ -162,7 +162,9 @@ REFUSALS = (
         name="nvidiactl is a file",
         entries={**minimal_entries(), "/dev/nvidiactl": {"kind": "file"}},
         code=5,
-        message="/dev/nvidiactl is missing or not a character device; create with: nvidia-modprobe -c 255",
+        message=(
+            "/dev/nvidiactl is not a character device; create with: cdigen nodes --create (or: nvidia-modprobe -c 255)"
+        ),
     ),
     Refusal(
         name="no GPU",
@@ -221,7 +223,10 @@ REFUSALS = (
         name="nvidiactl is a link cycle",
         entries={**minimal_entries(), "/dev/nvidiactl": link("a"), "/dev/a": link("nvidiactl")},
         code=5,
-        message="/dev/nvidiactl is missing or not a character device; create with: nvidia-modprobe -c 255",
+        message=(
+            "/dev/nvidiactl cannot be looked at (leads through more than 40 symbolic links; remove the link cycle);"
+            " create with: cdigen nodes --create (or: nvidia-modprobe -c 255)"
+        ),
     ),
     Refusal(
         name="libcuda climbs out of the root",
@@ -237,7 +242,7 @@ REFUSALS = (
         name="nvidiactl climbs out of the root",
         entries={**minimal_entries(), "/dev/nvidiactl": link("../../outside/nvidiactl")},
         code=5,
-        message="/dev/nvidiactl is missing or not a character device; create with: nvidia-modprobe -c 255",
+        message="/dev/nvidiactl is missing; create with: cdigen nodes --create (or: nvidia-modprobe -c 255)",
     ),
 )
 

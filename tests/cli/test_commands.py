@@ -349,7 +349,7 @@ def test_a_host_that_generate_refuses_is_recorded_with_a_note_that_says_so(
 
     run = cdigen("snapshot", "--snapshot", snapshot)
 
-    refusal = "/dev/nvidia-uvm is missing or not a character device; create with: nvidia-modprobe -u -c 0"
+    refusal = "/dev/nvidia-uvm is missing; create with: cdigen nodes --create (or: nvidia-modprobe -u -c 0)"
     assert (run.code, run.err) == (0, f"cdigen: note: generate would refuse this host (exit 5): {refusal}\n")
     copy = tmp_path / "copy.yaml"
     copy.write_text(run.out)

@@ -15,7 +15,8 @@ from cdigen.build.plan import build_plan
 from cdigen.build.spec import build_spec
 from cdigen.cdi.model import to_document
 from cdigen.cdi.validate import find_violations
-from cdigen.commands.generate import render_plan, validate_rendered
+from cdigen.commands.planning import Planned
+from cdigen.commands.rendering import render_plan, validate_rendered
 from cdigen.parse.document import parse_document
 from tests.hosts import (
     LIBDIR,
@@ -69,11 +70,12 @@ def spec_of(entries: Entries) -> dict[str, object]:
     """Return the document that an engine reads in the YAML of this host's spec; check that JSON says the same."""
     inventory = inventory_of(entries)
     plan = build_plan(inventory, BuildOptions())
-    rendered = render_plan(plan, inventory.driver, "yaml")
+    planned = Planned(plan=plan, inventory=inventory, findings=inventory.findings)
+    rendered = render_plan(planned, "yaml")
     validate_rendered(rendered, "yaml")
     document = safe_load(rendered)
     assert document == to_document(build_spec(plan)) == parse_document(rendered)
-    assert json.loads(render_plan(plan, inventory.driver, "json")) == document
+    assert json.loads(render_plan(planned, "json")) == document
     assert find_violations(document, hook_free=True) == ()
     return cast("dict[str, object]", document)
 

@@ -11,9 +11,10 @@ import click
 import pytest
 
 from cdigen import __version__
-from cdigen.build.options import BuildOptions, NameStrategy
+from cdigen.build.options import BuildOptions, Mode, NameStrategy
 from cdigen.cli import cli
 from cdigen.commands.target import Target
+from cdigen.discover.gpus import AskNvml
 from tests.cli.program import run_program
 
 if TYPE_CHECKING:
@@ -28,11 +29,28 @@ OPTIONS = [
     for option in cli.commands[command].params
     if isinstance(option, click.Option)
 ]
+WORDS = {
+    "strategies": ("tuple[NameStrategy, ...]", NameStrategy),
+    "mode": ("Mode", Mode),
+    "ask_nvml": ("AskNvml", AskNvml),
+}
+"""Options that take one of some words, by parameter: its annotation, and the type that has the words."""
 WITH_OPTIONS = pytest.mark.parametrize(("command", "option"), OPTIONS, ids=[f"{c} {o.opts[-1]}" for c, o in OPTIONS])
 
 
 def test_there_are_these_commands() -> None:
-    assert COMMANDS == ["diff", "explain", "generate", "inject", "lint-image", "list", "snapshot", "validate"]
+    assert COMMANDS == [
+        "diff",
+        "doctor",
+        "explain",
+        "generate",
+        "inject",
+        "lint-image",
+        "list",
+        "nodes",
+        "snapshot",
+        "validate",
+    ]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -158,17 +176,17 @@ def test_options_and_annotations_agree(command: str) -> None:
     # What a function takes as **values becomes a Target and, where it is given, BuildOptions.
     grouped = {field.name: str(field.type) for kind in (Target, BuildOptions) for field in fields(kind)}
     grouped["no_all"] = grouped.pop("with_all")
-    strategies = grouped.pop("strategies")
     assert grouped["capabilities"] == "tuple[str, ...]"
     grouped["capabilities"] = "str"  # a list with commas, which parse_capabilities reads
     given = {parameter.name: parameter for parameter in cli.commands[command].params}
 
     for name, parameter in given.items():
         assert name is not None
-        if name == "strategies":
-            assert strategies == "tuple[NameStrategy, ...]"
+        if name in WORDS:
+            annotation, words = WORDS[name]
+            assert grouped[name] == annotation
             assert isinstance(parameter.type, click.Choice)
-            assert tuple(parameter.type.choices) == get_args(NameStrategy)
+            assert tuple(parameter.type.choices) == get_args(words)
             continue
         annotation = takes.get(name) or grouped[name]
         assert annotation == _expected_annotation(parameter), name
@@ -185,6 +203,8 @@ def _expected_annotation(parameter: click.Parameter) -> str:
         return "tuple[str, ...]"
     if isinstance(parameter, click.Argument):
         return "str"
+    if isinstance(parameter.type, click.FloatRange):
+        return "float | None"
     return "str" if isinstance(parameter.default, str) else "str | None"
 
 

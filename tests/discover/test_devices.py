@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import pytest
 
+from cdigen.build.options import BuildOptions
+from cdigen.build.plan import build_plan
 from cdigen.errors import IncompleteError
 from tests.hosts import Entries, Entry, char, inventory_of, link, minimal_entries, text, without
 
 
 def refusal(entries: Entries, **roots: str) -> str:
+    inventory = inventory_of(entries, **roots)
     with pytest.raises(IncompleteError) as caught:
-        inventory_of(entries, **roots)
+        build_plan(inventory, BuildOptions())
+    assert caught.value.remarks == tuple((finding.level, finding.message) for finding in inventory.findings)
     assert caught.value.exit_code == 5
     return str(caught.value)
 
@@ -26,17 +30,27 @@ def test_control_nodes_are_in_the_order_of_the_catalog() -> None:
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        (["nvidiactl"], "/dev/nvidiactl is missing or not a character device; create with: nvidia-modprobe -c 255"),
+        (
+            ["nvidiactl"],
+            "/dev/nvidiactl is missing; create with: cdigen nodes --create (or: nvidia-modprobe -c 255)",
+        ),
         (
             ["nvidia-uvm"],
-            "/dev/nvidia-uvm is missing or not a character device; create with: nvidia-modprobe -u -c 0",
+            "/dev/nvidia-uvm is missing; create with: cdigen nodes --create (or: nvidia-modprobe -u -c 0)",
         ),
-        (["nvidia1"], "/dev/nvidia1 is missing or not a character device; create with: nvidia-modprobe -c 1"),
+        (
+            ["nvidia1"],
+            (
+                "/dev/nvidia1 (GPU 0000:02:00.0) is missing; create with: cdigen nodes --create"
+                " (or: nvidia-modprobe -c 1)"
+            ),
+        ),
         (
             ["nvidiactl", "nvidia-uvm", "nvidia0", "nvidia1"],
             (
-                "/dev/nvidiactl, /dev/nvidia-uvm, /dev/nvidia0, /dev/nvidia1 are missing or not a character device;"
-                " create with: nvidia-modprobe -c 255 -c 0 -c 1 && nvidia-modprobe -u -c 0"
+                "/dev/nvidiactl, /dev/nvidia-uvm, /dev/nvidia0 (GPU 0000:01:00.0), /dev/nvidia1 (GPU 0000:02:00.0) are"
+                " missing; create with: cdigen nodes --create (or: nvidia-modprobe -c 255 -c 0 -c 1 &&"
+                " nvidia-modprobe -u -c 0)"
             ),
         ),
     ],
@@ -51,15 +65,15 @@ def test_required_nodes_that_are_missing_are_named_with_the_command_that_creates
 def test_a_missing_node_is_named_as_the_host_knows_it() -> None:
     entries = {**minimal_entries(), "/run/driver/dev/nvidiactl": char(195, 255)}
     assert refusal(entries, dev_root="/run/driver") == (
-        "/run/driver/dev/nvidia-uvm, /run/driver/dev/nvidia0 are missing or not a character device; create with:"
-        " nvidia-modprobe -c 0 && nvidia-modprobe -u -c 0"
+        "/run/driver/dev/nvidia-uvm, /run/driver/dev/nvidia0 (GPU 0000:01:00.0) are missing; create with:"
+        " cdigen nodes --create (or: nvidia-modprobe -u -c 0 && nvidia-modprobe -c 0)"
     )
 
 
 @pytest.mark.parametrize("entry", [text("a file"), {"kind": "dir"}, {"kind": "block", "rdev": "195:255"}])
 def test_a_required_node_that_is_no_character_device_is_as_good_as_missing(entry: Entry) -> None:
     assert refusal({**minimal_entries(), "/dev/nvidiactl": entry}) == (
-        "/dev/nvidiactl is missing or not a character device; create with: nvidia-modprobe -c 255"
+        "/dev/nvidiactl is not a character device; create with: cdigen nodes --create (or: nvidia-modprobe -c 255)"
     )
 
 

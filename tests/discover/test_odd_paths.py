@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from cdigen.build.options import BuildOptions
+from cdigen.build.plan import build_plan
 from cdigen.errors import IncompleteError
 from tests.hosts import (
     LIBDIR,
@@ -79,9 +81,10 @@ def test_a_socket_behind_a_link_to_such_a_path_is_a_finding(odd: str, shown: str
 def test_a_node_behind_a_link_to_such_a_path_is_as_good_as_missing(odd: str) -> None:
     entries = {**minimal_entries(), "/dev/nvidiactl": link(odd), f"/dev/{odd}": char(195, 255)}
     with pytest.raises(IncompleteError) as caught:
-        inventory_of(entries)
+        build_plan(inventory_of(entries), BuildOptions())
     assert str(caught.value) == (
-        "/dev/nvidiactl is missing or not a character device; create with: nvidia-modprobe -c 255"
+        "/dev/nvidiactl cannot be named: its path has control characters or is not UTF-8, which no spec can hold;"
+        " create with: cdigen nodes --create (or: nvidia-modprobe -c 255)"
     )
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 
 SPEC, STDERR, EXIT_CODE = "nvidia.yaml", "stderr.txt", "exit-code"
+OF_GPUS = {f"nvidia-{mode}.yaml" for mode in ("management", "coherent", "noncoherent")}
+"""Specs of modes that repeat most of the GPUs' own: written down only where they show something."""
 SNAPSHOT, ARGUMENTS = "snapshot.yaml", "arguments"
 
 
@@ -52,6 +54,11 @@ class GoldenHost:
     @property
     def spec_path(self) -> Path:
         return self.directory / SPEC
+
+    @property
+    def mode_specs(self) -> dict[str, Path]:
+        """Return the expected specs of other modes, by their file names; those of `OF_GPUS` may be left out."""
+        return {path.name: path for path in sorted(self.directory.glob("nvidia-*.yaml"))}
 
     @property
     def is_refused(self) -> bool:

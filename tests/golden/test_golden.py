@@ -13,12 +13,14 @@ import pytest
 
 from cdigen.cdi.validate import find_violations
 from cdigen.main import run
+from cdigen.parse.document import parse_document
 from cdigen.schema import find_schema_violations
 from tests.golden.hosts import (
     ARGUMENTS,
     EXIT_CODE,
     GOLDEN,
     GOLDEN_HOSTS,
+    OF_GPUS,
     SNAPSHOT,
     SPEC,
     STDERR,
@@ -77,6 +79,31 @@ def test_a_snapshot_of_a_snapshot_says_the_same(
     expect(host, run_here(again, host, capsysbinary))
 
 
+@pytest.mark.parametrize(
+    "host",
+    [host for host in GOLDEN_HOSTS if not any(argument.startswith("--mode") for argument in host.arguments)],
+    ids=lambda host: host.name,
+)
+def test_the_specs_of_all_modes_are_what_is_written_down(
+    host: GoldenHost, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], update_golden: bool
+) -> None:
+    again = tmp_path / SNAPSHOT
+    asks = [argument for argument in host.arguments if argument.startswith("--nvml")]
+    assert run(["snapshot", "--snapshot", str(host.snapshot), "-o", str(again), *asks]) == 0
+    for snapshot in (host.snapshot, again):
+        main = tmp_path / f"specs-of-{snapshot.parent.name}" / SPEC
+        exit_code = run(["generate", "--all-modes", "--snapshot", str(snapshot), "-o", str(main), *host.arguments])
+        capsysbinary.readouterr()
+        assert bool(exit_code) == host.is_refused
+        written = {path.name: path.read_bytes() for path in main.parent.glob("nvidia-*.yaml")}
+        names = {name for name in written if name not in OF_GPUS} | host.mode_specs.keys()
+        differences = [
+            find_difference(host.directory / name, written.get(name, b""), update=update_golden)
+            for name in sorted(names)
+        ]
+        assert not any(differences), "\n".join([*filter(None, differences), "accept it with: pytest --update-golden"])
+
+
 @every_host
 def test_the_order_of_the_entries_makes_no_difference(
     host: GoldenHost, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
@@ -104,13 +131,14 @@ def test_a_spec_is_valid_and_free_of_hooks_and_a_refusal_has_none(host: GoldenHo
     if host.is_refused:
         assert not host.spec_path.exists()
     else:
-        assert find_violations(host.spec, hook_free=True) == ()
+        for path in (host.spec_path, *host.mode_specs.values()):
+            assert find_violations(parse_document(path.read_bytes()), hook_free=True) == ()
 
 
 @every_host
 def test_the_directory_holds_what_the_outcome_calls_for_and_nothing_else(host: GoldenHost) -> None:
     must = {SNAPSHOT, EXIT_CODE, STDERR} if host.is_refused else {SNAPSHOT, SPEC}
-    may = {ARGUMENTS} if host.is_refused else {ARGUMENTS, STDERR}
+    may = {ARGUMENTS} if host.is_refused else {ARGUMENTS, STDERR, *host.mode_specs}
     files = {path.name for path in host.directory.iterdir()}
     assert must <= files <= must | may
     assert all((host.directory / name).stat().st_size for name in files)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from cdigen.parse.document import parse_document
 from tests.golden.hosts import GOLDEN, GOLDEN_HOSTS, GoldenHost
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def test_rocky_has_what_the_vendors_spec_mounts_there() -> None:
 
 
 def test_files_of_a_driver_root_lose_it_in_the_container() -> None:
-    for name in ("gke-cos-535", "gb200-580-arm64"):
+    for name in ("gke-cos-535", "gb200-580-arm64", "gb200-580-arm64-coherent"):
         host = golden(name)
         root = str(host.document["driver_root"])
         assert all(path.startswith(f"{root}/") for path in mounts_of(host).values())
@@ -170,3 +171,64 @@ def test_a_library_is_also_where_a_file_of_the_nix_store_names_it() -> None:
     mounts = mounts_of(golden("nixos-595"))
     library = "/nix/store/rfacrwa133a0xibh0qig0lrva3n51bhz-nvidia-x11-595.71.05/lib/libGLX_nvidia.so"
     assert mounts[f"{library}.0"] == f"{library}.595.71.05"
+
+
+def test_the_mig_devices_of_the_a100_are_those_of_its_listings() -> None:
+    # MIG device, UUID (nvidia-smi -L), capability of GPU instance and of compute instance (capability files).
+    published = [
+        ("0", "c42101f0-a1fa-5b68-8908-7c5c887f28bd", 21, 22),
+        ("1", "8970491e-16e0-5140-9f8f-d561baa3c186", 30, 31),
+        ("2", "239565ce-30e3-52d7-8197-5630d3ce21fa", 30, 32),
+        ("3", "20301a31-77fa-59ec-b0b8-7ef543821f29", 84, 85),
+    ]
+    devices = {name: [node["path"] for node in nodes] for name, nodes in devices_of(golden("a100-580-mig")).items()}
+    caps = {cap: f"/dev/nvidia-caps/nvidia-cap{cap}" for row in published for cap in row[2:]}
+    expected: dict[str, list[str]] = {}
+    for index, uuid, gpu_instance, compute_instance in published:
+        nodes = ["/dev/nvidia0", caps[gpu_instance], caps[compute_instance]]
+        expected |= {f"0:{index}": nodes, f"MIG-{uuid}": nodes}
+    assert devices == {**expected, "all": ["/dev/nvidia0", *caps.values()]}
+    # Without NVML the same by index: here its order is that of procfs.
+    unasked = devices_of(golden("a100-580-mig-without-nvml"))
+    assert {name: [node["path"] for node in nodes] for name, nodes in unasked.items()} == {
+        name: nodes for name, nodes in devices.items() if not name.startswith("MIG-")
+    }
+
+
+def test_a_mig_device_has_the_nodes_that_its_artificial_uuid_tells() -> None:
+    host = golden("h100-580-mig-minor-order")
+    devices = devices_of(host)
+    minors = [2, 3, 0, 1, 6, 7, 4, 5]
+    told = [name for name in devices if name.startswith("MIG-00000000-0000-4000-8000-")]
+    assert len(told) == 7 + 2 + 4 + 1
+    for name in told:
+        minor, gpu_instance, compute_instance = bytes.fromhex(name[-6:])
+        capability = 3 + 135 * minor + 9 * gpu_instance  # nv-caps.c
+        assert [node["path"] for node in devices[name]] == [
+            f"/dev/nvidia{minor}",
+            f"/dev/nvidia-caps/nvidia-cap{capability}",
+            f"/dev/nvidia-caps/nvidia-cap{capability + 1 + compute_instance}",
+        ]
+    positions = [name for name in devices if name[0].isdecimal()]
+    assert [name.partition(":")[0] for name in positions] == [*"0000000", *"11", "2", *"3333", "4", "5", "7"]
+    for name in positions:
+        assert devices[name][0]["path"] == f"/dev/nvidia{minors[int(name[0])]}"
+    # NVML counts the larger GPU instance number first here, procfs would count it last.
+    assert devices["1:0"] == devices["MIG-00000000-0000-4000-8000-000000030200"]
+    assert devices["1:1"] == devices["MIG-00000000-0000-4000-8000-000000030100"]
+
+
+def test_a_missing_capability_node_is_named_and_its_instance() -> None:
+    host = golden("a100-580-mig-missing-node")
+    assert host.is_refused
+    place = "/dev/nvidia-caps/nvidia-cap32 (compute instance 1 of GPU instance 3 of GPU 0000:07:00.0)"
+    assert (host.directory / "stderr.txt").read_text().startswith(f"cdigen: error: {place} is missing; ")
+
+
+def test_the_class_of_coherent_gpus_has_what_nvml_told() -> None:
+    host = golden("gb200-580-arm64-coherent")
+    coherent = cast("dict[str, object]", parse_document(host.mode_specs["nvidia-coherent.yaml"].read_bytes()))
+    assert (host.spec["kind"], coherent["kind"]) == ("nvidia.com/gpu", "nvidia.com/gpu.coherent")
+    assert coherent["devices"] == host.spec["devices"]
+    names = [f"GPU-00000000-0000-4000-8000-{minor:012x}" for minor in range(4)]
+    assert [name for name in devices_of(host) if name.startswith("GPU-")] == names

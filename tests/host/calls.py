@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from cdigen.parse.elf import ElfFacts
     from cdigen.parse.ldcache import CacheEntry
+    from cdigen.parse.nvml import NvmlFacts
 
 
 T = TypeVar("T")
@@ -49,6 +50,12 @@ class CallHost(Host):
 
     def linker_cache(self, path: str, prefixes: tuple[str, ...]) -> tuple[CacheEntry, ...]:
         return self._ask(self._host.linker_cache, path, prefixes)
+
+    def nvml(self, path: str) -> NvmlFacts:
+        return self._ask(self._host.nvml, path)
+
+    def wake(self, path: str) -> bool:
+        return self._ask(self._host.wake, path)
 
     def _ask(self, method: Callable[..., T], *arguments: object) -> T:
         answer: object = None

@@ -13,7 +13,10 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.hosts import capability_minor
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 KERNEL_RELEASE = "6.1.0-0-amd64"
@@ -21,6 +24,7 @@ KERNEL_RELEASE = "6.1.0-0-amd64"
 _NVIDIA_MAJOR = 195  # assigned by Linux, Documentation/admin-guide/devices.txt
 _DRM_MAJOR = 226  # likewise
 _UVM_MAJOR = 511  # dynamic: the kernel hands them out from 511 downwards
+_CAPABILITIES_MAJOR = 508  # likewise
 _RENDER_MINORS = 128  # of renderD<128 + n>
 _VIDEO_GROUP = 44  # Debian's static group `video`
 
@@ -102,6 +106,38 @@ def add_hardware(root: Path, version: str, gpus: tuple[Gpu, ...] = GPUS) -> None
     _add_nodes(root / "dev", gpus)
     _add_procfs(root / "proc", version, gpus)
     _add_sysfs(root / "sys", version, gpus)
+
+
+def add_mig(root: Path, places: Mapping[int, tuple[tuple[int, int], ...]]) -> None:
+    """Add what /dev and /proc of a host have of MIG instances to `root`, to which `add_hardware` has added GPUs.
+
+    Args:
+        root: the host's root.
+        places: for the minor of a GPU, the numbers of GPU instance and compute instance of each of its MIG devices.
+    """
+    numbers = {"mig/config": (1, 0o400), "mig/monitor": (2, 0o444)}
+    for gpu, instances in places.items():
+        for gi, ci in instances:
+            numbers[f"gpu{gpu}/mig/gi{gi}/access"] = (capability_minor(gpu, gi), 0o444)
+            numbers[f"gpu{gpu}/mig/gi{gi}/ci{ci}/access"] = (capability_minor(gpu, gi, ci), 0o444)
+    (root / "dev/nvidia-caps").mkdir()
+    for name, (minor, mode) in numbers.items():
+        _make_node(root / f"dev/nvidia-caps/nvidia-cap{minor}", _CAPABILITIES_MAJOR, minor, mode=mode)
+        text = f"DeviceFileMinor: {minor}\nDeviceFileMode: {mode}\nDeviceFileModify: 1\n"
+        _write(root / "proc/driver/nvidia/capabilities" / name, text)
+    _write(root / "proc/driver/nvidia-caps/mig-minors", "".join(_mig_minors()))
+    uvm = f"{_UVM_MAJOR} nvidia-uvm\n"
+    _write(root / "proc/devices", _DEVICES.replace(uvm, f"{_CAPABILITIES_MAJOR} nvidia-caps\n{uvm}"))
+
+
+def _mig_minors() -> Iterator[str]:
+    """Yield the lines of mig-minors: one for every instance that could be (`nv-caps.c`)."""
+    yield "config 1\nmonitor 2\n"
+    for gpu in range(32):
+        for gi in range(15):
+            yield f"gpu{gpu}/gi{gi}/access {capability_minor(gpu, gi)}\n"
+            for ci in range(8):
+                yield f"gpu{gpu}/gi{gi}/ci{ci}/access {capability_minor(gpu, gi, ci)}\n"
 
 
 def _add_nodes(dev: Path, gpus: tuple[Gpu, ...]) -> None:

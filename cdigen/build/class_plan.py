@@ -1,0 +1,110 @@
+"""What a spec of a class other than the GPUs' holds: IMEX channels, NVSwitches and the like, and management."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.build.plan import MOUNT_OPTIONS, Plan, PlannedDevice, PlannedMount, build_plan_of
+from cdigen.errors import IncompleteError, one_line
+
+if TYPE_CHECKING:
+    from cdigen.build.options import BuildOptions
+    from cdigen.inventory import ClassDevices, DeviceNode, Inventory
+
+_MOST_NAMED = 8
+
+
+def build_class_plan(devices: ClassDevices, options: BuildOptions) -> Plan:
+    """Return what the spec of a class holds that needs no file of the driver.
+
+    As the vendor's: nothing for every container, and no environment. IMEX channels can be asked for one by one, all
+    others by `all` alone.
+
+    Args:
+        devices: what the host has of the class.
+        options: the choices.
+
+    Raises:
+        IncompleteError: it has none, or not the ones that are asked for, or none would have a name.
+    """
+    planned = _channels(devices, options) if devices.name == "imex" else (_all(devices),)
+    return Plan(
+        kind=options.kind,
+        devices=planned,
+        nodes=(),
+        mounts=tuple(
+            PlannedMount(
+                host_path=file.host_path, container_path=path, options=MOUNT_OPTIONS, source=file, why=file.why
+            )
+            for file in sorted(devices.files, key=lambda file: file.container_paths)
+            for path in file.container_paths
+        ),
+        env=(),
+        left_out=devices.left_out,
+    )
+
+
+def build_management_plan(inventory: Inventory, devices: ClassDevices, options: BuildOptions) -> Plan:
+    """Return what the spec of the management class holds: every node of the driver in `all`, and the driver's files.
+
+    Args:
+        inventory: the driver's files; its GPUs do not matter.
+        devices: the nodes.
+        options: the choices.
+
+    Raises:
+        IncompleteError: there is no node.
+    """
+    return build_plan_of(inventory, options, (_all(devices),), ())
+
+
+def _all(devices: ClassDevices) -> PlannedDevice:
+    if not devices.nodes:
+        raise _absent(devices)
+    return PlannedDevice(name="all", gpus=(), nodes=devices.nodes)
+
+
+def _channels(devices: ClassDevices, options: BuildOptions) -> tuple[PlannedDevice, ...]:
+    by_number = {node.path.rpartition("/channel")[2]: node for node in devices.nodes}
+    if not by_number:
+        raise _absent(devices)
+    chosen = _chosen(by_number, options.devices)
+    planned = [
+        PlannedDevice(name=f"{prefix}{number}", gpus=(), nodes=(node,))
+        for number, node in chosen.items()
+        for prefix in _prefixes(options)
+    ]
+    if options.with_all:
+        planned.append(PlannedDevice(name="all", gpus=(), nodes=tuple(chosen.values())))
+    elif not planned:
+        raise IncompleteError(
+            "an IMEX channel has no UUID, so none would have a name; add --device-name-strategy index"
+        )
+    return tuple(planned)
+
+
+def _prefixes(options: BuildOptions) -> tuple[str, ...]:
+    """Return what stands before the number of a channel in each of its names."""
+    known = {"index": "", "type-index": "channel"}
+    return tuple(known[strategy] for strategy in dict.fromkeys(options.strategies) if strategy in known)
+
+
+def _chosen(by_number: dict[str, DeviceNode], wanted: tuple[str, ...]) -> dict[str, DeviceNode]:
+    if not wanted:
+        return by_number
+    numbers = {name.strip().lower().removeprefix("channel"): name for name in wanted}
+    unknown = [name for number, name in numbers.items() if number not in by_number]
+    if unknown:
+        some = ", ".join(list(by_number)[:_MOST_NAMED])
+        more = len(by_number) - _MOST_NAMED
+        raise IncompleteError(
+            f"--device {', '.join(map(one_line, unknown))}: no such IMEX channel; there are"
+            f" {some}{f' and {more} more' if more > 0 else ''}; see: cdigen list --mode imex"
+        )
+    return {number: node for number, node in by_number.items() if number in numbers}
+
+
+def _absent(devices: ClassDevices) -> IncompleteError:
+    error = IncompleteError(devices.absent)
+    error.remarks = tuple((finding.level, finding.message) for finding in devices.findings)
+    return error

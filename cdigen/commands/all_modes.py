@@ -1,0 +1,168 @@
+"""The specs of all other modes beside the GPUs' own: written, left alone, or removed when their devices are gone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from cdigen.commands.own_files import HEAD_BYTES, is_ours, output_of, standing_file
+from cdigen.commands.rendering import check_rendered, render_plan
+from cdigen.errors import CdigenError, FileError, IncompleteError, InvalidSpecError, one_line
+from cdigen.write import remove_file, write_file
+
+if TYPE_CHECKING:
+    from cdigen.build.options import BuildOptions, Mode
+    from cdigen.commands.planning import Planned, Planner
+    from cdigen.inventory import Finding
+
+OTHER_MODES: tuple[Mode, ...] = (
+    "management",
+    "imex",
+    "nvswitch",
+    "gds",
+    "gdrcopy",
+    "mofed",
+    "coherent",
+    "noncoherent",
+)
+"""In the order in which they are reported."""
+
+State = Literal["wrote", "unchanged", "removed", "left", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What is to become of one mode's file.
+
+    Attributes:
+        mode: the mode.
+        output: its file.
+        planned: what is to be in it; None if it is to be removed, or left because of `error`.
+        data: the file's bytes.
+        error: why it cannot be told what should be in it.
+        findings: about the mode alone.
+    """
+
+    mode: Mode
+    output: str
+    planned: Planned | None = None
+    data: bytes = b""
+    error: CdigenError | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What became of one mode's file.
+
+    Attributes:
+        mode, output: see `Prepared`.
+        state: "left" is a file that is not ours or is not known to be wrong, "failed" one that could not be changed.
+        devices: the qualified names that it offers, if it was written or is unchanged.
+        message: one line for the user.
+        level: the line's, as of `say`; "" for plain information.
+        exit_code: 0, or that of the error for which it failed.
+    """
+
+    mode: Mode
+    output: str
+    state: State
+    devices: tuple[str, ...]
+    message: str
+    level: Literal["", "warning", "error"] = ""
+    exit_code: int = 0
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as a JSON value."""
+        return {"mode": self.mode, "output": self.output, "state": self.state, "devices": list(self.devices)}
+
+
+def prepare_others(planner: Planner, options: BuildOptions, main: str) -> tuple[Prepared, ...]:
+    """Build and check the specs of all other modes; nothing is written.
+
+    Args:
+        planner: the host, of which the main spec was planned already.
+        options: the main spec's choices.
+        main: the main spec's file.
+
+    Raises:
+        InvalidSpecError: one of them breaks the rules.
+    """
+    return tuple(_prepare(planner, options.for_mode(mode), output_of(mode, main)) for mode in OTHER_MODES)
+
+
+def _prepare(planner: Planner, options: BuildOptions, output: str) -> Prepared:
+    mode = options.mode
+    if options.coherent is not None and not planner.knows_coherence:
+        error = IncompleteError("NVML alone tells which GPUs are coherent; ask it with: --nvml always")
+        return Prepared(mode=mode, output=output, error=error)
+    try:
+        planned = planner.plan(options)
+    except IncompleteError:
+        return Prepared(mode=mode, output=output, findings=planner.findings_of(mode))
+    except InvalidSpecError:
+        raise
+    except CdigenError as error:
+        return Prepared(mode=mode, output=output, error=error)
+    data = render_plan(planned, "yaml")
+    check_rendered(output, data, "yaml")
+    return Prepared(mode=mode, output=output, planned=planned, data=data, findings=planner.findings_of(mode))
+
+
+def settle_others(prepared: tuple[Prepared, ...]) -> tuple[Done, ...]:
+    """Write and remove the files of all other modes; one that fails keeps no other from its turn.
+
+    Returns:
+        What became of each; those of which there is nothing to say are left out.
+    """
+    done = (_settle(one) for one in prepared)
+    return tuple(one for one in done if one is not None)
+
+
+def _settle(one: Prepared) -> Done | None:
+    shown = one_line(one.output)
+    try:
+        if one.error is not None:
+            if not os.path.lexists(one.output):
+                quiet = isinstance(one.error, IncompleteError)
+                return None if quiet else _left(one, f"no spec of mode {one.mode} was written: {one.error}")
+            return _left(one, f"{shown} is left as it is, right or not: {one.error}")
+        if one.planned is None:
+            return _remove(one, shown)
+        if standing_file(one.output) == "foreign":
+            return _left(one, f"{shown} was not written by cdigen and is left as it is; remove it, then generate again")
+        changed = write_file(one.output, one.data)
+    except FileError as error:
+        return Done(
+            mode=one.mode,
+            output=one.output,
+            state="failed",
+            devices=(),
+            message=str(error),
+            level="error",
+            exit_code=error.exit_code,
+        )
+    plan = one.planned.plan
+    return Done(
+        mode=one.mode,
+        output=one.output,
+        state="wrote" if changed else "unchanged",
+        devices=tuple(f"{plan.kind}={device.name}" for device in plan.devices),
+        message=f"{'wrote' if changed else 'unchanged:'} {shown}: {one.planned.summary}",
+    )
+
+
+def _remove(one: Prepared, shown: str) -> Done | None:
+    outcome = remove_file(one.output, is_ours, head_bytes=HEAD_BYTES)
+    if outcome == "absent":
+        return None
+    if outcome == "left":
+        return _left(one, f"{shown} has no device to offer but was not written by cdigen; remove it by hand")
+    return Done(
+        mode=one.mode, output=one.output, state="removed", devices=(), message=f"removed {shown}: its devices are gone"
+    )
+
+
+def _left(one: Prepared, message: str) -> Done:
+    return Done(mode=one.mode, output=one.output, state="left", devices=(), message=message, level="warning")

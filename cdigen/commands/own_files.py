@@ -1,0 +1,62 @@
+"""Our specs on the disk: where each mode's is, and the comment that every YAML file of ours begins with."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from cdigen import __version__
+
+DEFAULT_OUTPUT = "/etc/cdi/nvidia.yaml"
+
+_MARK = "Written by cdigen "
+_FIRST_BYTES = f"# {_MARK}".encode()
+
+HEAD_BYTES = len(_FIRST_BYTES)
+"""How much of a file `is_ours` must see."""
+
+
+def spec_header(subject: str) -> tuple[str, ...]:
+    """Return the comment lines of a spec.
+
+    Args:
+        subject: what the spec is for.
+    """
+    return (
+        f"{_MARK}{__version__} for {subject}.",
+        "Do not edit: `cdigen generate` replaces this file.",
+    )
+
+
+def is_ours(head: bytes) -> bool:
+    """Tell whether a file that begins with `head` was written by cdigen, of whatever version.
+
+    JSON has no comments, so a JSON file cannot be told from anyone's.
+    """
+    return head.startswith(_FIRST_BYTES)
+
+
+def output_of(mode: str, main: str = DEFAULT_OUTPUT) -> str:
+    """Return the file of a mode's spec beside that of the GPUs.
+
+    Args:
+        mode: the mode; "auto" and "gpu" have the main file itself.
+        main: the main file, such as /etc/cdi/nvidia.yaml, for which /etc/cdi/nvidia-imex.yaml is returned.
+    """
+    if mode in ("auto", "gpu"):
+        return main
+    stem, suffix = os.path.splitext(main)
+    return f"{stem}-{mode}{suffix}"
+
+
+def standing_file(path: str) -> Literal["absent", "ours", "foreign"]:
+    """Return whose file is at `path`, links followed; what cannot be read is taken for another's."""
+    try:
+        if not os.path.lexists(path):
+            return "absent"
+        if os.path.isfile(path):  # opening a pipe would wait for its other end
+            with open(path, "rb") as file:
+                return "ours" if is_ours(file.read(HEAD_BYTES)) else "foreign"
+    except (OSError, ValueError):
+        pass
+    return "foreign"

@@ -1,0 +1,100 @@
+"""From options to the plan of any mode, for every command that builds a spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from cdigen.build.options import GPU_MODES
+from cdigen.build.plan import build_plan
+from cdigen.commands.target import open_target
+from cdigen.discover.scan import find_inventory
+from cdigen.discover.views import open_views
+from cdigen.report import count
+
+if TYPE_CHECKING:
+    from cdigen.build.options import BuildOptions, Mode
+    from cdigen.build.plan import Plan
+    from cdigen.commands.target import Target
+    from cdigen.inventory import ClassDevices, ClassName, Finding, Inventory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan and what it was made of.
+
+    Attributes:
+        plan: the plan.
+        inventory: the driver's files and the GPUs; None if the mode needs no driver.
+        findings: about the host, in the order of discovery.
+    """
+
+    plan: Plan
+    inventory: Inventory | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def summary(self) -> str:
+        """What is in it, in words."""
+        parts = []
+        if self.inventory is not None:
+            parts.append(f"driver {self.inventory.driver.version}")
+        if self.inventory is not None and self.plan.devices[0].gpus:
+            parts += [count(len(self.inventory.gpus), "GPU"), count(len(self.plan.devices), "device")]
+        else:
+            nodes = {node.path for device in self.plan.devices for node in device.nodes}
+            parts += [count(len(self.plan.devices), "device"), count(len(nodes), "node")]
+        if self.plan.mounts:
+            parts.append(count(len(self.plan.mounts), "mount"))
+        return ", ".join(parts)
+
+
+class Planner:
+    """Makes the plans of one host, which is scanned once, however many are made of it."""
+
+    def __init__(self, target: Target) -> None:
+        """Open the host of `target`; errors as of `open_target` and `open_views`."""
+        opened = open_target(target)
+        self._views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+        self._ask_nvml = target.ask_nvml
+        self._inventory: Inventory | None = None
+        self._classes: dict[Mode, ClassDevices] = {}
+
+    @property
+    def knows_coherence(self) -> bool:
+        """Whether a plan of the GPUs was made before and NVML told of one whether it is coherent."""
+        return self._inventory is not None and any(gpu.coherent is not None for gpu in self._inventory.gpus)
+
+    def findings_of(self, mode: Mode) -> tuple[Finding, ...]:
+        """Return what was found of a mode alone that was planned before, whether there was a device or not."""
+        return self._classes[mode].findings if mode in self._classes else ()
+
+    def plan(self, options: BuildOptions) -> Planned:
+        """Return the plan of the mode in `options`; errors as of the finders and of `build_plan`.
+
+        NVML alone tells which GPUs are coherent, so it is asked for the modes of that name, unless it never is or there
+        was a plan of the GPUs before.
+        """
+        if options.mode in GPU_MODES:
+            if self._inventory is None:
+                ask_nvml = self._ask_nvml if options.coherent is None or self._ask_nvml == "never" else "always"
+                self._inventory = find_inventory(self._views, ask_nvml=ask_nvml)
+            inventory = self._inventory
+            return Planned(plan=build_plan(inventory, options), inventory=inventory, findings=inventory.findings)
+        from cdigen.build.class_plan import build_class_plan, build_management_plan
+        from cdigen.discover.classes import find_class
+
+        files = None
+        if options.mode == "management":
+            files = self._inventory or find_inventory(self._views, with_gpus=False)
+        devices = self._classes[options.mode] = find_class(self._views, cast("ClassName", options.mode))
+        if files is not None:
+            plan = build_management_plan(files, devices, options)
+            findings = tuple(dict.fromkeys(files.findings + devices.findings))
+            return Planned(plan=plan, inventory=files, findings=findings)
+        return Planned(plan=build_class_plan(devices, options), inventory=None, findings=devices.findings)
+
+
+def plan_target(target: Target, options: BuildOptions) -> Planned:
+    """Return the plan of the mode in `options` for the host of `target`; errors as of `Planner`."""
+    return Planner(target).plan(options)

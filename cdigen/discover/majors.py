@@ -1,0 +1,56 @@
+"""The major numbers that the kernel gave to the driver's device nodes, to tell a stale node from a right one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cdigen.discover.catalog import NODE_DRIVERS
+from cdigen.errors import ParseError
+from cdigen.host import HostReadError, LinkError
+from cdigen.parse.procfs import parse_proc_devices
+
+if TYPE_CHECKING:
+    from cdigen.discover.notes import Notes
+    from cdigen.host import View
+
+PROC_DEVICES = "/proc/devices"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Majors:
+    """What `/proc/devices` says of NVIDIA's drivers.
+
+    Attributes:
+        known: whether it could be read and has any of them; if not, nothing can be said of any node.
+        by_driver: the major by the driver's whole name (`nvidia-caps` is not `nvidia-caps-imex-channels`).
+    """
+
+    known: bool
+    by_driver: dict[str, int]
+
+    def of(self, stem: str) -> int | None:
+        """Return the major of nodes whose name without its number is `stem`; None if their driver has none.
+
+        Args:
+            stem: a key of `NODE_DRIVERS`.
+        """
+        return next((self.by_driver[name] for name in NODE_DRIVERS[stem] if name in self.by_driver), None)
+
+
+def find_majors(system: View, notes: Notes) -> Majors:
+    """Return the majors of NVIDIA's drivers.
+
+    Args:
+        system: the host's own root.
+        notes: gets a `/proc/devices` that cannot be read.
+    """
+    try:
+        data = system.read(PROC_DEVICES)
+        if data is None:
+            return Majors(known=False, by_driver={})
+        found = {entry.name: entry.major for entry in parse_proc_devices(data) if entry.name.startswith("nvidia")}
+    except (ParseError, HostReadError, LinkError) as error:
+        notes.damaged(PROC_DEVICES, error, "whether device nodes have the right numbers is not known")
+        return Majors(known=False, by_driver={})
+    return Majors(known=bool(found), by_driver=found)

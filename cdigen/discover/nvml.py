@@ -1,0 +1,92 @@
+"""What NVML says, asked through the driver's own library, and what became of the question."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.discover.notes import is_safe_path, reason_of
+from cdigen.errors import ParseError, one_line
+from cdigen.host import HostReadError, LinkError, NvmlError
+from cdigen.host.host import NVML_NOT_INSTALLED, NVML_NOT_RECORDED
+
+if TYPE_CHECKING:
+    from cdigen.discover.notes import Notes
+    from cdigen.discover.views import Views
+    from cdigen.parse.nvml import NvmlFacts
+
+_STEM = "libnvidia-ml.so"
+_CONSEQUENCE = "what procfs does not tell (UUIDs and order of MIG devices, UUIDs of idle GPUs) stays unknown"
+
+
+def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[str, ...]) -> NvmlFacts | None:
+    """Ask NVML what it knows of the GPUs.
+
+    Args:
+        views: the host.
+        notes: gets why there is no answer, what is missing in it, and that it is of another driver.
+        version: the driver's; only libnvidia-ml of this version is asked, and only of it an answer is taken.
+        directories: see `find_library_directories`.
+
+    Returns:
+        The answer; None if there is none that can be used, for which there is a finding.
+    """
+    path = _find_library(views, notes, version, directories)
+    if path is None:
+        return None
+    try:
+        facts = views.driver.host.nvml(path)
+    except NvmlError as error:
+        if error.reason == NVML_NOT_INSTALLED:
+            notes.add("note", "nvml-not-installed", path, f"NVML is not asked, so {_CONSEQUENCE}: {error.reason}")
+        elif error.reason != NVML_NOT_RECORDED:  # whoever wants the answer says then what it leaves unknown
+            notes.add(
+                "warning",
+                "nvml",
+                path,
+                f"NVML gives no answer: {error.reason}; {_CONSEQUENCE}; see what it says to: nvidia-smi -L",
+            )
+        return None
+    if facts.driver_version not in (None, version):
+        notes.add(
+            "warning",
+            "nvml",
+            path,
+            f"NVML answers for driver {facts.driver_version}, not {version}; its answer is not used and {_CONSEQUENCE};"
+            " ask on the host itself, or name its driver with --driver-root",
+        )
+        return None
+    for problem in facts.problems:
+        notes.add(
+            "warning",
+            "nvml",
+            path,
+            f"NVML does not tell everything: {problem}; procfs alone counts there; see: nvidia-smi -q",
+        )
+    return facts
+
+
+def _find_library(views: Views, notes: Notes, version: str, directories: tuple[str, ...]) -> str | None:
+    """Return the host path of the first 64-bit libnvidia-ml of the version in the directories."""
+    view = views.driver
+    name = f"{_STEM}.{version}"
+    reasons: dict[str, None] = {}
+    for path in (f"{directory}/{file}" for directory in directories for file in (f"{_STEM}.1", name)):
+        try:
+            place = view.find(path)
+            if place is None or place[1].kind != "file" or place[0].rpartition("/")[2] != name:
+                continue
+            host_path = view.host_path(place[0])
+            bits = view.host.elf(host_path).bits if is_safe_path(host_path) else 0
+        except (ParseError, HostReadError, LinkError) as error:
+            reasons[f"{one_line(view.host_path(path))}: {reason_of(error)}"] = None
+            continue
+        if bits == 64:
+            return host_path
+    why = f" that can be used ({'; '.join(reasons)})" if reasons else f" below {one_line(view.host_path('/'))}"
+    notes.add(
+        "warning",
+        "nvml",
+        name,
+        f"NVML is not asked: there is no {name}{why}; {_CONSEQUENCE}; install the user-space driver {version}",
+    )
+    return None

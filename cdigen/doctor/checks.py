@@ -1,0 +1,36 @@
+"""All checks in the order of the chain, from the GPU to the container."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.doctor.driver import check_driver
+from cdigen.doctor.engines import check_engines, find_programs, version_commands
+from cdigen.doctor.kernel import check_kernel
+from cdigen.doctor.nodes import check_nodes
+from cdigen.doctor.pci import check_pci
+from cdigen.doctor.selinux import check_selinux
+from cdigen.doctor.specs import check_specs
+from cdigen.doctor.units import check_units, units_command
+
+if TYPE_CHECKING:
+    from cdigen.doctor.diagnosis import Context, Diagnosis
+
+
+def diagnose(context: Context) -> tuple[Diagnosis, ...]:
+    """Return what every check says of the host. Programs of the host are run side by side, once."""
+    programs = find_programs(context.views.system)
+    units = units_command(context)
+    commands = [*version_commands(programs), *([units] if units else [])]
+    answers = context.runner(commands) if context.runner else ()
+    engine_lines, engines = check_engines(context, programs, answers[: len(programs)])
+    return (
+        *check_pci(context),
+        *check_kernel(context),
+        *check_nodes(context),
+        *check_driver(context),
+        *check_specs(context, engines),
+        *engine_lines,
+        *check_selinux(context),
+        *check_units(context, answers[len(programs)] if answers and units else None),
+    )

@@ -1,0 +1,43 @@
+"""The user-space driver, whether it is of the kernel module's build, and everything that a scan has to say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.discover.scan import find_inventory
+from cdigen.doctor.diagnosis import Diagnosis, diagnosis, split_remedy
+from cdigen.errors import CdigenError
+
+if TYPE_CHECKING:
+    from cdigen.doctor.diagnosis import Context
+
+
+def check_driver(context: Context) -> tuple[Diagnosis, ...]:
+    """Return a line for the driver, and one for every warning of the scan."""
+    root = context.views.driver.host_path("/")
+    try:
+        inventory = find_inventory(context.views, ask_nvml=context.ask_nvml)
+    except CdigenError as error:
+        remarks = (split_remedy(message) for level, message in error.remarks if level == "warning")
+        return (
+            diagnosis("driver", root, "problem", *split_remedy(str(error))),
+            *(diagnosis("driver", root, "warning", *remark) for remark in remarks),
+        )
+    driver = inventory.driver
+    notes = sum(finding.level == "note" for finding in inventory.findings)
+    more = f", {notes} note{'s' * (notes != 1)} (cdigen list)" if notes else ""
+    what = f"{len(inventory.libraries)} libraries, {len(inventory.gpus)} GPU{'s' * (len(inventory.gpus) != 1)}"
+    version = "the kernel module's too" if driver.kernel_version_source else "the kernel module's is not known"
+    return (
+        diagnosis(
+            "driver",
+            driver.libcuda,
+            "ok",
+            f"version {driver.version}, {version}; {what}{more}",
+        ),
+        *(
+            diagnosis("driver", finding.subject, "warning", *split_remedy(finding.message))
+            for finding in inventory.findings
+            if finding.level == "warning"
+        ),
+    )

@@ -1,0 +1,80 @@
+"""The driver's device nodes: those without which containers lack a GPU, and those that are not what they seem."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.discover.expected import find_expected_nodes
+from cdigen.discover.notes import Notes
+from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, split_remedy, unreadable
+from cdigen.doctor.kernel import has_module
+
+if TYPE_CHECKING:
+    from cdigen.doctor.diagnosis import Context, Level
+    from cdigen.inventory import ExpectedNode
+
+_FOR_ALL = 0o006
+_CREATE = "cdigen nodes --create"
+
+
+def check_nodes(context: Context) -> tuple[Diagnosis, ...]:
+    """Return a line for every node that is not right, or one for all if they are."""
+    if not has_module(context.views.system):
+        return (diagnosis("nodes", "/dev", "unknown", "no kernel module tells which nodes there should be"),)
+    notes = Notes()
+    try:
+        nodes = find_expected_nodes(context.views, notes)
+    except UNREADABLE as error:
+        return (unreadable("nodes", "/dev", error),)
+    found = []
+    for finding in notes.findings:
+        if finding.code == "majors-unknown" and context.is_recorded:
+            found.append(diagnosis("nodes", finding.subject, "unknown", NOT_RECORDED))
+        else:
+            found.append(diagnosis("nodes", finding.subject, "warning", *split_remedy(finding.message)))
+    found += filter(None, map(_judge, nodes))
+    if not found:
+        right = sum(node.found is not None for node in nodes)
+        absent = len(nodes) - right
+        more = f"; {absent} that not every host needs not there" if absent else ""
+        found.append(diagnosis("nodes", "/dev", "ok", f"{right} device nodes{more}"))
+    return tuple(found)
+
+
+def _judge(node: ExpectedNode) -> Diagnosis | None:
+    level: Level = "problem" if node.required else "warning"
+    remedy = (
+        _CREATE if node.modify else "the driver is told to leave the nodes alone (NVreg_ModifyDeviceFiles=0): make it"
+    )
+    if node.state == "wrong device":
+        return diagnosis("nodes", node.host_path, level, _wrong(node), remedy)
+    if node.state == "missing" and node.required:
+        return diagnosis("nodes", node.host_path, "problem", f"missing: {node.why}", remedy)
+    if node.state == "module not loaded" and node.required:
+        return diagnosis(
+            "nodes",
+            node.host_path,
+            "problem",
+            f"the module {node.module} is not loaded: {node.why}",
+            f"modprobe {node.module}, then: {_CREATE}",
+        )
+    if node.found is not None and node.found.kind == "char" and _FOR_ALL & ~node.found.mode and node.required:
+        return diagnosis(
+            "nodes",
+            node.host_path,
+            "warning",
+            f"mode {node.found.mode:04o}, owner {node.found.uid}:{node.found.gid}: closed to rootless containers of"
+            " users who are not its owner or in its group",
+            f"if they should have it: chmod 0666 {node.host_path}; to keep that, see NVreg_DeviceFileMode",
+        )
+    return None
+
+
+def _wrong(node: ExpectedNode) -> str:
+    found = node.found
+    if found is None or found.kind != "char":
+        return f"not a character device: {node.why}"
+    return (
+        f"has the numbers {found.major}:{found.minor}, not {'?' if node.major is None else node.major}:{node.minor}:"
+        f" {node.why}"
+    )

@@ -1,0 +1,55 @@
+"""Whether SELinux lets containers use device nodes.
+
+Source: Linux, security/selinux/selinuxfs.c; the booleans are container-selinux's (container.te). A boolean's file has
+its value and the one that is pending.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.doctor.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, exists, read_text
+
+if TYPE_CHECKING:
+    from cdigen.doctor.diagnosis import Context
+
+SELINUX = "/sys/fs/selinux"
+
+_BOOLEANS = ("container_use_devices", "container_use_xserver_devices")
+
+
+def check_selinux(context: Context) -> tuple[Diagnosis, ...]:
+    """Return a line for the mode and the booleans."""
+    system = context.views.system
+    if not exists(system, SELINUX):
+        if context.is_recorded:
+            return (diagnosis("selinux", SELINUX, "unknown", NOT_RECORDED),)
+        return (diagnosis("selinux", SELINUX, "ok", "SELinux is not on"),)
+    enforcing = read_text(system, f"{SELINUX}/enforce")
+    if enforcing == "0":
+        return (diagnosis("selinux", SELINUX, "ok", "permissive: it denies nothing"),)
+    if enforcing != "1":
+        return (diagnosis("selinux", SELINUX, "unknown", "on; its mode cannot be read", "see: getenforce"),)
+    values = {name: (read_text(system, f"{SELINUX}/booleans/{name}") or "").split() for name in _BOOLEANS}
+    on = [name for name, value in values.items() if value[:1] == ["1"]]
+    if on:
+        return (diagnosis("selinux", SELINUX, "ok", f"enforcing, with {' and '.join(on)} on"),)
+    if not any(values.values()):
+        return (
+            diagnosis(
+                "selinux",
+                SELINUX,
+                "unknown",
+                "enforcing; the policy has no container_use_devices, or it cannot be read",
+                "see: getsebool container_use_devices; if it is not known, install container-selinux",
+            ),
+        )
+    return (
+        diagnosis(
+            "selinux",
+            SELINUX,
+            "warning",
+            "enforcing, with container_use_devices off: containers may be denied the device nodes",
+            "setsebool -P container_use_devices on (or start single containers with --security-opt label=disable)",
+        ),
+    )

@@ -1,0 +1,110 @@
+"""The units that renew the spec, ours and the vendor's, as systemd knows them.
+
+Source: systemctl(1), `show`: blocks of `NAME=VALUE` lines, an empty line between the units.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.doctor.diagnosis import Diagnosis, diagnosis, exists
+
+if TYPE_CHECKING:
+    from cdigen.doctor.diagnosis import Context
+    from cdigen.doctor.programs import Answer
+
+OURS = ("cdigen.service", "cdigen.path")
+VENDORS = ("nvidia-cdi-refresh.service", "nvidia-cdi-refresh.path")
+
+PLACES = ("/usr/bin/systemctl", "/bin/systemctl")
+VENDORS_SPEC = "/var/run/cdi/nvidia.yaml"
+DISABLE_VENDORS = f"systemctl disable --now {' '.join(reversed(VENDORS))}, then: rm {VENDORS_SPEC}"
+
+_BOOTED = "/run/systemd/system"  # sd_booted(3)
+_ENABLE = f"systemctl enable --now {' '.join(OURS)}"
+_PROPERTIES = "Id,LoadState,UnitFileState,ActiveState,Result,ExecMainStatus"
+_ENABLED = ("enabled", "enabled-runtime", "linked", "linked-runtime", "static", "indirect", "generated", "alias")
+
+
+def units_command(context: Context) -> tuple[str, ...] | None:
+    """Return the command that tells the states of the units; None where there is none to run."""
+    system = context.views.system
+    if context.runner is None or not exists(system, _BOOTED):
+        return None
+    place = next((place for place in PLACES if exists(system, place)), None)
+    if place is None:
+        return None
+    return (place, "show", "--no-pager", f"--property={_PROPERTIES}", "--", *OURS, *VENDORS)
+
+
+def check_units(context: Context, answer: Answer | None) -> tuple[Diagnosis, ...]:
+    """Return a line for each of our units, and for the vendor's where they are enabled.
+
+    Args:
+        context: the host.
+        answer: of the command of `units_command`; None where it was not run.
+    """
+    if answer is None:
+        if context.runner is None:
+            return (diagnosis("systemd", "systemctl", "unknown", "not run: the host is not this machine"),)
+        return (
+            diagnosis(
+                "systemd",
+                _BOOTED,
+                "warning",
+                "systemd does not run here, so nothing renews the spec",
+                "run cdigen generate at boot and after every driver upgrade",
+            ),
+        )
+    if answer.failure is not None:
+        return (diagnosis("systemd", "systemctl", "unknown", answer.failure, "see: systemctl status cdigen.service"),)
+    units = parse_units(answer.text)
+    found = [_judge_ours(name, units.get(name, {})) for name in OURS]
+    enabled = [name for name in VENDORS if units.get(name, {}).get("UnitFileState") in _ENABLED]
+    if enabled:
+        found.append(
+            diagnosis(
+                "systemd",
+                enabled[0],
+                "warning",
+                f"enabled: the vendor's service writes {VENDORS_SPEC}, which counts more than /etc/cdi/nvidia.yaml",
+                DISABLE_VENDORS,
+            )
+        )
+    return tuple(found)
+
+
+def parse_units(text: str) -> dict[str, dict[str, str]]:
+    """Return the properties of each unit by its name, as `systemctl show` prints them."""
+    units: dict[str, dict[str, str]] = {}
+    for block in text.split("\n\n"):
+        properties = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "Id" in properties:
+            units[properties["Id"]] = properties
+    return units
+
+
+def _judge_ours(name: str, unit: dict[str, str]) -> Diagnosis:
+    if unit.get("LoadState") != "loaded":
+        return diagnosis(
+            "systemd",
+            name,
+            "warning",
+            "not installed, so nothing renews the spec",
+            f"install it (make install), then: {_ENABLE}",
+        )
+    result = unit.get("Result", "success")
+    if unit.get("ActiveState") == "failed" or result not in ("", "success"):
+        status = unit.get("ExecMainStatus", "")
+        exit_code = f", exit code {status}" if status not in ("", "0") else ""
+        return diagnosis(
+            "systemd",
+            name,
+            "problem",
+            f"failed: {result}{exit_code}",
+            f"journalctl -b -u {name}, mend what its last line says, then: systemctl start {name}",
+        )
+    state = unit.get("UnitFileState") or "in an unknown state"
+    if state not in _ENABLED:
+        return diagnosis("systemd", name, "warning", f"{state}, so nothing renews the spec", _ENABLE)
+    return diagnosis("systemd", name, "ok", f"{state}, {unit.get('ActiveState', '')}".rstrip(", "))

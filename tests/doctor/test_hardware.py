@@ -1,0 +1,219 @@
+"""The GPU, the kernel module and the device nodes."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdigen.doctor.kernel import SECURE_BOOT, check_kernel
+from cdigen.doctor.nodes import check_nodes
+from cdigen.doctor.pci import check_pci
+from tests.doctor.contexts import context_of, lines
+from tests.hosts import Entries, Entry, char, kernel_entries, link, minimal_entries, text, without
+from tests.nodes import proc_entries
+
+BDF = "0000:01:00.0"
+LOADED = "modprobe nvidia; if that fails, see: dmesg | grep -i nvrm"
+BLACKLIST = (
+    "echo 'blacklist nouveau' > /etc/modprobe.d/blacklist-nouveau.conf, renew the initramfs (update-initramfs -u, or"
+    " dracut --force), and reboot"
+)
+DIRECTORY: Entry = {"kind": "dir"}
+
+
+def on_the_bus(driver: str | None, *, vendor: str = "0x10de", device_class: str = "0x030200") -> Entries:
+    entries = {
+        f"/sys/bus/pci/devices/{BDF}": link(f"../../../devices/pci0000:00/{BDF}"),
+        f"/sys/devices/pci0000:00/{BDF}/vendor": text(f"{vendor}\n"),
+        f"/sys/devices/pci0000:00/{BDF}/class": text(f"{device_class}\n"),
+    }
+    if driver is not None:
+        entries[f"/sys/devices/pci0000:00/{BDF}/driver"] = link(f"../../../bus/pci/drivers/{driver}")
+        entries[f"/sys/bus/pci/drivers/{driver}"] = DIRECTORY
+    return entries
+
+
+@pytest.mark.parametrize(
+    ("driver", "line"),
+    [
+        ("nvidia", f"ok pci {BDF}: a GPU of NVIDIA's, bound to nvidia"),
+        ("nouveau", f"problem pci {BDF}: bound to nouveau, so nvidia cannot have it -> {BLACKLIST}"),
+        (
+            "vfio-pci",
+            (
+                f"warning pci {BDF}: bound to vfio-pci, for a virtual machine: containers do not get it -> if they"
+                f" should: echo {BDF} > /sys/bus/pci/drivers/vfio-pci/unbind, then"
+                f" echo {BDF} > /sys/bus/pci/drivers/nvidia/bind"
+            ),
+        ),
+        (None, f"problem pci {BDF}: bound to no driver -> {LOADED}"),
+        ("pci-stub", f"warning pci {BDF}: bound to pci-stub, not to nvidia -> see: lspci -k -s {BDF}"),
+    ],
+)
+def test_a_gpu_on_the_bus_is_judged_by_its_driver(driver: str | None, line: str) -> None:
+    assert lines(check_pci(context_of(on_the_bus(driver)))) == [line]
+
+
+@pytest.mark.parametrize("other", [{"vendor": "0x1002"}, {"device_class": "0x040300"}], ids=["AMD", "audio"])
+def test_a_bus_without_a_gpu_is_a_problem(other: dict[str, str]) -> None:
+    found = check_pci(context_of(on_the_bus("nvidia", **other)))
+
+    assert lines(found) == [
+        (
+            "problem pci /sys/bus/pci/devices: no NVIDIA GPU on the PCI bus -> see: lspci -d 10de:; if there should be"
+            " one, look at its seat, its power and the firmware's settings, or pass it through to this virtual machine"
+        )
+    ]
+
+
+def test_a_bus_that_cannot_be_seen_is_unknown() -> None:
+    where = "unknown pci /sys/bus/pci/devices:"
+    unreadable: Entries = {"/sys/bus/pci/devices": {"kind": "dir", "unreadable": "Permission denied"}}
+
+    assert lines(check_pci(context_of({}))) == [f"{where} no device of the PCI bus can be seen here"]
+    assert lines(check_pci(context_of({}, is_recorded=True))) == [f"{where} not recorded in the snapshot"]
+    assert lines(check_pci(context_of(unreadable))) == [f"{where} Permission denied -> run cdigen doctor as root"]
+
+
+def modules(*names: str) -> Entries:
+    return {f"/sys/module/{name}": DIRECTORY for name in names}
+
+
+def test_modules_that_are_loaded_are_ok() -> None:
+    entries = {**kernel_entries("999.88.77"), **modules("nvidia", "nvidia_uvm", "nvidia_modeset")}
+
+    assert lines(check_kernel(context_of(entries))) == [
+        "ok kernel nvidia: 999.88.77 is loaded, the open module",
+        "ok kernel nvidia_uvm: loaded",
+        "ok kernel nvidia_modeset: loaded",
+    ]
+
+
+def test_modules_that_are_missing_are_named_with_what_loads_them() -> None:
+    entries = {"/sys/module/nvidia/version": text("999.88.77\n"), **modules("nouveau")}
+
+    assert lines(check_kernel(context_of(entries))) == [
+        f"warning kernel nouveau: loaded; it takes GPUs that nvidia should have -> {BLACKLIST}",
+        "ok kernel nvidia: 999.88.77 is loaded",
+        "problem kernel nvidia_uvm: not loaded; CUDA does not work without it -> nvidia-modprobe -u -c 0",
+        "warning kernel nvidia_modeset: not loaded; Vulkan and displays do not work without it -> nvidia-modprobe -m",
+    ]
+
+
+def test_modules_that_a_container_does_not_see_are_unknown() -> None:
+    assert lines(check_kernel(context_of(kernel_entries("999.88.77", is_open=False)))) == [
+        "ok kernel nvidia: 999.88.77 is loaded, the proprietary module",
+        "unknown kernel nvidia_uvm: /sys/module does not tell of the driver's modules",
+        "unknown kernel nvidia_modeset: /sys/module does not tell of the driver's modules",
+    ]
+
+
+def test_a_damaged_version_is_said_with_its_place() -> None:
+    entries = {"/proc/driver/nvidia/version": text("hello\n"), **modules("nvidia", "nvidia_uvm", "nvidia_modeset")}
+
+    assert lines(check_kernel(context_of(entries)))[0] == (
+        "problem kernel /proc/driver/nvidia/version: damaged: no line 'NVRM version: ...' -> mend"
+        " /proc/driver/nvidia/version"
+    )
+
+
+def secure_boot(value: int) -> Entries:
+    import base64
+
+    data = bytes([6, 0, 0, 0, value])
+    return {SECURE_BOOT: {"kind": "file", "base64": base64.b64encode(data).decode()}}
+
+
+@pytest.mark.parametrize("entries", [{}, secure_boot(0)], ids=["no UEFI", "off"])
+def test_a_module_that_is_not_loaded_is_a_problem(entries: Entries) -> None:
+    assert lines(check_kernel(context_of(entries))) == [f"problem kernel nvidia: not loaded -> {LOADED}"]
+
+
+def test_secure_boot_is_named_as_a_likely_cause() -> None:
+    assert lines(check_kernel(context_of(secure_boot(1)))) == [
+        (
+            "problem kernel nvidia: not loaded; Secure Boot is on, which refuses a module that is not signed"
+            f" -> {LOADED}; if it says 'Key was rejected', sign the module and enrol its key (mokutil --import),"
+            " or install"
+            " the distribution's signed one"
+        )
+    ]
+
+
+def test_a_masked_procfs_is_not_taken_for_a_module_that_is_not_loaded() -> None:
+    assert lines(check_kernel(context_of({"/dev/nvidia0": char(195, 0)}))) == [
+        (
+            "unknown kernel nvidia: /proc/driver/nvidia/version and /sys/module/nvidia are not there, but the"
+            " device node"
+            " of a GPU is: they are masked -> name the host's with --procfs and --sysfs"
+        )
+    ]
+
+
+NODES = {
+    "/dev/nvidiactl": char(195, 255),
+    "/dev/nvidia-uvm": char(511, 0),
+    "/dev/nvidia-uvm-tools": char(511, 1),
+    "/dev/nvidia-modeset": char(195, 254),
+    "/dev/nvidia0": char(195, 0),
+}
+
+
+def test_nodes_that_are_right_are_one_line() -> None:
+    found = check_nodes(context_of({**proc_entries(params=None), **NODES}))
+
+    assert lines(found) == ["ok nodes /dev: 5 device nodes; 3 that not every host needs not there"]
+
+
+def test_every_node_that_is_not_right_is_a_line() -> None:
+    nodes = {
+        **without(NODES, "/dev/nvidiactl", "/dev/nvidia-modeset"),
+        "/dev/nvidia-uvm": char(510, 0),
+        "/dev/nvidia-uvm-tools": text("no device"),
+        "/dev/nvidia0": char(195, 0, "0660", "0:44"),
+    }
+
+    assert lines(check_nodes(context_of({**proc_entries(params=None), **nodes}))) == [
+        "problem nodes /dev/nvidiactl: missing: control of all GPUs -> cdigen nodes --create",
+        (
+            "problem nodes /dev/nvidia-uvm: has the numbers 510:0, not 511:0: unified memory, which CUDA needs"
+            " -> cdigen nodes --create"
+        ),
+        (
+            "warning nodes /dev/nvidia-uvm-tools: not a character device: unified memory events, for profilers"
+            " -> cdigen nodes --create"
+        ),
+        (
+            "warning nodes /dev/nvidia0: mode 0660, owner 0:44: closed to rootless containers of users who are not its"
+            " owner or in its group -> if they should have it: chmod 0666 /dev/nvidia0; to keep that, see"
+            " NVreg_DeviceFileMode"
+        ),
+    ]
+
+
+def test_nodes_that_the_driver_must_not_make_and_a_module_that_is_not_loaded() -> None:
+    devices = "Character devices:\n195 nvidia\n195 nvidiactl\n\nBlock devices:\n"
+    entries = {**proc_entries(devices, params="ModifyDeviceFiles: 0\n"), "/dev/nvidia0": char(195, 0)}
+
+    assert lines(check_nodes(context_of(entries))) == [
+        (
+            "problem nodes /dev/nvidiactl: missing: control of all GPUs -> the driver is told to leave the nodes alone"
+            " (NVreg_ModifyDeviceFiles=0): make it"
+        ),
+        (
+            "problem nodes /dev/nvidia-uvm: the module nvidia-uvm is not loaded: unified memory, which CUDA needs"
+            " -> modprobe nvidia-uvm, then: cdigen nodes --create"
+        ),
+    ]
+
+
+def test_without_a_module_or_its_numbers_nothing_is_known_of_nodes() -> None:
+    assert lines(check_nodes(context_of({}))) == [
+        "unknown nodes /dev: no kernel module tells which nodes there should be"
+    ]
+    assert lines(check_nodes(context_of(minimal_entries(), is_recorded=True)))[0] == (
+        "unknown nodes /proc/devices: not recorded in the snapshot"
+    )
+    assert lines(check_nodes(context_of(minimal_entries())))[0] == (
+        "warning nodes /proc/devices: /proc/devices tells no major number of the driver, which is loaded, so only"
+        " minors are compared and no node can be made -> name the host's procfs with --procfs"
+    )

@@ -1,0 +1,108 @@
+"""A file of ours is removed, durably; anything else stays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cdigen.commands.own_files import is_ours, output_of, spec_header, standing_file
+from cdigen.errors import FileError
+from cdigen.write import remove_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OURS = b"# Written by cdigen 0.0.1 for nvidia.com/gds.\ncdiVersion: 0.3.0\n"
+
+
+def test_a_file_of_ours_is_removed_and_its_neighbours_stay(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(OURS)
+    (tmp_path / "b.yaml").write_bytes(OURS)
+
+    assert remove_file(tmp_path / "a.yaml", is_ours) == "removed"
+    assert remove_file(tmp_path / "a.yaml", is_ours) == "absent"
+    assert remove_file(tmp_path / "no" / "such" / "directory.yaml", is_ours) == "absent"
+    assert os.listdir(tmp_path) == ["b.yaml"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"# Written by cdige", b"cdiVersion: 0.3.0\n", b"\xff\xfe\0", b"\n" + OURS, b"{}", OURS.lower()],
+    ids=range(7),
+)
+def test_a_file_of_anyone_else_or_a_damaged_one_stays(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(content)
+
+    assert remove_file(path, is_ours) == "left"
+    assert path.read_bytes() == content
+    assert standing_file(str(path)) == "foreign"
+
+
+def test_what_is_no_regular_file_stays(tmp_path: Path) -> None:
+    (tmp_path / "file.yaml").write_bytes(OURS)
+    (tmp_path / "link.yaml").symlink_to("file.yaml")
+    (tmp_path / "directory.yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
+
+    for name in ("link.yaml", "directory.yaml", "pipe.yaml"):
+        assert remove_file(tmp_path / name, is_ours) == "left"
+    assert len(os.listdir(tmp_path)) == 4
+    assert [standing_file(str(tmp_path / name)) for name in ("link.yaml", "pipe.yaml", "none.yaml")] == [
+        "ours",
+        "foreign",
+        "absent",
+    ]
+
+
+def test_what_may_not_be_removed_is_an_error_and_stays(
+    tmp_path: Path, mount: Callable[[Path, list[str]], None]
+) -> None:
+    place = tmp_path / "ro"
+    place.mkdir()
+    (place / "a.yaml").write_bytes(OURS)
+    mount(place, ["-o", "bind,ro", str(place)])
+
+    with pytest.raises(FileError) as caught:
+        remove_file(place / "a.yaml", is_ours)
+
+    assert str(caught.value) == (
+        f"cannot remove {place}/a.yaml: Read-only file system: choose an output file on a file system that can be"
+        " written"
+    )
+    assert (place / "a.yaml").read_bytes() == OURS
+
+
+def test_the_directory_is_synced_after_the_file_is_gone(tmp_path: Path, strace: list[str]) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(OURS)
+    script = f"from cdigen.write import remove_file; remove_file({str(path)!r}, lambda head: True)"
+    trace = tmp_path / "trace"
+
+    command = [*strace[:3], "-o", str(trace), "-e", "trace=flock,unlinkat,unlink,fsync", sys.executable, "-c", script]
+    subprocess.run(command, check=True)
+
+    calls = [line.split("(")[0].split()[-1] for line in trace.read_text().splitlines() if "(" in line]
+    assert calls[-3:] == ["flock", "unlinkat", "fsync"]
+
+
+def test_the_header_is_what_makes_a_file_ours() -> None:
+    assert is_ours(("# " + spec_header("anything")[0]).encode())
+
+
+@pytest.mark.parametrize(
+    ("mode", "main", "path"),
+    [
+        ("auto", "/etc/cdi/nvidia.yaml", "/etc/cdi/nvidia.yaml"),
+        ("gpu", "x.yaml", "x.yaml"),
+        ("imex", "/etc/cdi/nvidia.yaml", "/etc/cdi/nvidia-imex.yaml"),
+        ("gds", "/a.b/c", "/a.b/c-gds"),
+    ],
+)
+def test_each_mode_has_a_file_of_its_own_beside_the_main_one(mode: str, main: str, path: str) -> None:
+    assert output_of(mode, main) == path
