@@ -4,6 +4,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
+# What `systemd/install` takes, with the system's own interpreter as the one that runs the program.
+PREFIX ?= /usr/local
+DESTDIR ?=
+INSTALL_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+EXTRAS ?= nvml
+export PREFIX DESTDIR INSTALL_PYTHON EXTRAS
+
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/
@@ -73,6 +80,14 @@ bench: packages $(VENV)/installed ## Measure time and memory on the real driver,
 .PHONY: bench-start
 bench-start: packages $(VENV)/installed ## Measure what a spec adds to a container's start, with runc and crun (as root)
 	$(RUN)python -m tests.bench.start
+
+.PHONY: install
+install: ## Install cdigen and its units below PREFIX (/usr/local), in DESTDIR if that is given; see docs/boot.md
+	@systemd/install install
+
+.PHONY: uninstall
+uninstall: ## Take away what install has put there
+	@systemd/install uninstall
 
 .PHONY: packages
 packages:
