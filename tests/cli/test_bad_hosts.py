@@ -156,6 +156,11 @@ REFUSALS = (
                 " nvidia-modprobe -u -c 0"
             ),
             "/dev/nvidia-modeset is missing: mode setting, for Vulkan and displays; create it with: nvidia-modprobe -m",
+            ("/dev/dri/card0 of GPU 0000:01:00.0 is missing; graphics programs will not find it; run: udevadm trigger"),
+            (
+                "/dev/dri/renderD128 of GPU 0000:01:00.0 is missing; graphics programs will not find it; run: udevadm"
+                " trigger"
+            ),
         ),
     ),
     Refusal(
