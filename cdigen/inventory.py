@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cdigen.parse.elf import ElfFacts
 
 Level = Literal["warning", "note"]
@@ -33,6 +35,11 @@ class Finding:
     code: str
     subject: str
     message: str
+
+
+def remarks_of(findings: Iterable[Finding]) -> tuple[tuple[str, str], ...]:
+    """Return findings as the remarks of an error that ends a run; see `CdigenError`."""
+    return tuple((finding.level, finding.message) for finding in findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

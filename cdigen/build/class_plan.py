@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.build.plan import MOUNT_OPTIONS, Plan, PlannedDevice, PlannedMount, build_plan_of
 from cdigen.errors import IncompleteError, one_line
+from cdigen.inventory import remarks_of
 
 if TYPE_CHECKING:
     from cdigen.build.options import BuildOptions
@@ -106,5 +107,5 @@ def _chosen(by_number: dict[str, DeviceNode], wanted: tuple[str, ...]) -> dict[s
 
 def _absent(devices: ClassDevices) -> IncompleteError:
     error = IncompleteError(devices.absent)
-    error.remarks = tuple((finding.level, finding.message) for finding in devices.findings)
+    error.remarks = remarks_of(devices.findings)
     return error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cdigen.build.missing import refuse_missing
 from cdigen.build.selection import select_gpus
 from cdigen.errors import CdigenError, IncompleteError
-from cdigen.inventory import LeftOut
+from cdigen.inventory import LeftOut, remarks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,7 +118,7 @@ def build_plan(inventory: Inventory, options: BuildOptions) -> Plan:
     try:
         devices = _devices(inventory, options)
     except CdigenError as error:
-        error.remarks = tuple((finding.level, finding.message) for finding in inventory.findings)
+        error.remarks = remarks_of(inventory.findings)
         raise
     return build_plan_of(inventory, options, devices, inventory.control_nodes)
 

@@ -11,7 +11,7 @@ from cdigen.discover.majors import Majors, find_majors
 from cdigen.discover.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.errors import CdigenError, ParseError, one_line
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import ClassDevices, DriverFile
+from cdigen.inventory import ClassDevices, DriverFile, remarks_of
 from cdigen.parse.capabilities import parse_capability_access
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def find_class(views: Views, name: ClassName) -> ClassDevices:
     try:
         return _find(views, row, notes)
     except CdigenError as error:
-        error.remarks = tuple((finding.level, finding.message) for finding in notes.findings)
+        error.remarks = remarks_of(notes.findings)
         raise
 
 

@@ -131,9 +131,10 @@ def _find_libcudas(driver: View, directories: tuple[str, ...], notes: Notes) -> 
     return dict(sorted(found.items()))
 
 
-def _has_gpu_node(views: Views) -> bool:
+def has_gpu_node(dev: View) -> bool:
+    """Tell whether the device root has a /dev/nvidia<N>, as far as that can be looked at."""
     try:
-        return bool([name for name in views.dev.names("/dev", ("nvidia",)) if GPU_NODE.fullmatch(name)])
+        return any(map(GPU_NODE.fullmatch, dev.names("/dev", ("nvidia",))))
     except (HostReadError, LinkError):
         return False
 
@@ -172,7 +173,7 @@ def _only_version(views: Views, installed: dict[str, list[str]]) -> str:
             " load the module (modprobe nvidia), or remove the drivers that are not in use"
         )
     version = next(iter(installed))
-    if not _has_gpu_node(views):
+    if not has_gpu_node(views.dev):
         raise NoDriverError(
             f"the user-space driver {version} is installed but the kernel module is not loaded: no"
             f" {PROC_VERSION}, no {MODULE_VERSION} and no /dev/nvidia<N>; load it with: modprobe nvidia"

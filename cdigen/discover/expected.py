@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cdigen.discover.catalog import CONTROL_NODES
 from cdigen.discover.gpus import PROC_GPUS
 from cdigen.discover.majors import PROC_DEVICES, find_majors
-from cdigen.discover.mig import PROC_CAPABILITIES
+from cdigen.discover.mig import COMPUTE_INSTANCE, GPU_INSTANCE, PROC_CAPABILITIES
 from cdigen.discover.wanted import WantedNode, judge_node
 from cdigen.errors import ParseError
 from cdigen.host import HostReadError, LinkError
@@ -41,8 +41,6 @@ _MAX_MINOR = (1 << 20) - 1  # MINORBITS of the kernel, include/linux/kdev_t.h
 _NVSWITCH_CONTROL_MINOR = 255
 
 _GPU = re.compile(r"gpu(0|[1-9][0-9]{0,5})")
-_GPU_INSTANCE = re.compile(r"gi(0|[1-9][0-9]{0,3})")
-_COMPUTE_INSTANCE = re.compile(r"ci(0|[1-9][0-9]{0,3})")
 _CHANNEL = re.compile(r"channel(0|[1-9][0-9]{0,5})")
 
 
@@ -139,12 +137,12 @@ def _capabilities(system: View, notes: Notes) -> Iterator[WantedNode]:
     ]
     for gpu in filter(_GPU.fullmatch, _names(system, PROC_CAPABILITIES, "gpu", notes)):
         mig = f"{PROC_CAPABILITIES}/{gpu}/mig"
-        for gi in filter(_GPU_INSTANCE.fullmatch, _names(system, mig, "gi", notes)):
+        for gi in filter(GPU_INSTANCE.fullmatch, _names(system, mig, "gi", notes)):
             whose = f"GPU instance {gi[2:]} of /dev/nvidia{gpu[3:]}"
             files.append((f"{mig}/{gi}/access", whose, True))
             files += [
                 (f"{mig}/{gi}/{ci}/access", f"compute instance {ci[2:]} of {whose}", True)
-                for ci in filter(_COMPUTE_INSTANCE.fullmatch, _names(system, f"{mig}/{gi}", "ci", notes))
+                for ci in filter(COMPUTE_INSTANCE.fullmatch, _names(system, f"{mig}/{gi}", "ci", notes))
             ]
     for source, why, required in files:
         try:

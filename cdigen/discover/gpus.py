@@ -80,12 +80,13 @@ def find_gpus(
     mig = MigFinder(views, majors, notes)
     is_masked = views.system.find(PROC_GPUS) is None
     listed = _list_by_minor(views) if is_masked else _woken(views, _list(views, notes))
-    is_wanted = ask_nvml == "always" or any(gpu.uuid is None or mig.has_instances(gpu.minor) for gpu in listed)
+    is_divided = any(mig.gpu_instances(gpu.minor) for gpu in listed)
+    is_wanted = ask_nvml == "always" or is_divided or any(gpu.uuid is None for gpu in listed)
     facts = nvml() if ask_nvml != "never" and is_wanted else None
     answers = _match(listed, facts, notes)
     if is_masked:
         listed, answers = _unmasked(listed, answers, notes)
-    elif any(mig.has_instances(gpu.minor) for gpu in listed) and facts is None:
+    elif is_divided and facts is None:
         notes.add(
             "note",
             "mig-order",

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 PROC_CAPABILITIES = "/proc/driver/nvidia/capabilities"
 MIG_MINORS = "/proc/driver/nvidia-caps/mig-minors"
 
-_GPU_INSTANCE = re.compile(r"gi(0|[1-9][0-9]{0,3})")
-_COMPUTE_INSTANCE = re.compile(r"ci(0|[1-9][0-9]{0,3})")
+GPU_INSTANCE = re.compile(r"gi(0|[1-9][0-9]{0,3})")
+COMPUTE_INSTANCE = re.compile(r"ci(0|[1-9][0-9]{0,3})")
 _DEVICE_UUID = re.compile(r"MIG-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -58,10 +58,14 @@ class MigFinder:
         self._majors = majors
         self._notes = notes
         self._minors: dict[str, int] | None = None
+        self._gpu_instances: dict[int, list[int]] = {}
 
-    def has_instances(self, minor: int) -> bool:
-        """Tell whether procfs has GPU instances of the GPU with that minor."""
-        return bool(self._numbers(f"{PROC_CAPABILITIES}/gpu{minor}/mig", "gi", _GPU_INSTANCE))
+    def gpu_instances(self, minor: int) -> list[int]:
+        """Return the numbers of the GPU instances that procfs has of the GPU with that minor."""
+        if minor not in self._gpu_instances:
+            directory = f"{PROC_CAPABILITIES}/gpu{minor}/mig"
+            self._gpu_instances[minor] = self._numbers(directory, "gi", GPU_INSTANCE)
+        return self._gpu_instances[minor]
 
     def find(self, *, index: int, minor: int, bdf: str, nvml: NvmlGpu | None) -> MigFound:
         """Return the MIG instances of a GPU.
@@ -74,8 +78,8 @@ class MigFinder:
         """
         directory = f"{PROC_CAPABILITIES}/gpu{minor}/mig"
         places: list[_Place] = []
-        for gi in self._numbers(directory, "gi", _GPU_INSTANCE):
-            compute = self._numbers(f"{directory}/gi{gi}", "ci", _COMPUTE_INSTANCE)
+        for gi in self.gpu_instances(minor):
+            compute = self._numbers(f"{directory}/gi{gi}", "ci", COMPUTE_INSTANCE)
             places += [_Place(gi, ci) for ci in compute]
             if not compute:
                 self._notes.add(
@@ -85,12 +89,12 @@ class MigFinder:
                     f"GPU instance {gi} of GPU {bdf} has no compute instance, so it is no device; create one with:"
                     f" nvidia-smi mig -i {bdf} -gi {gi} -cci",
                 )
-        enabled = nvml.mig_enabled if nvml is not None and nvml.mig_enabled is not None else None
+        enabled = None if nvml is None else nvml.mig_enabled
         if not places:
             if nvml is not None and nvml.mig:
                 self._disagree(bdf, "NVML has MIG devices, procfs has none (masked?), so they are not offered")
                 return MigFound(instances=())
-            if enabled or self.has_instances(minor):
+            if enabled or self.gpu_instances(minor):
                 self._notes.add(
                     "warning",
                     "mig-without-instances",

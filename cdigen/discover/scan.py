@@ -19,7 +19,7 @@ from cdigen.discover.sockets import find_sockets
 from cdigen.discover.xorg import find_xorg_modules
 from cdigen.errors import CdigenError, ParseError, one_line
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import DriverFile, Inventory, Library
+from cdigen.inventory import DriverFile, Inventory, Library, remarks_of
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
@@ -52,7 +52,7 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
     try:
         return _scan(views, notes, ask_nvml, with_gpus=with_gpus)
     except CdigenError as error:
-        error.remarks = tuple((finding.level, finding.message) for finding in notes.findings)
+        error.remarks = remarks_of(notes.findings)
         raise
 
 

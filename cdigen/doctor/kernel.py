@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.devices import GPU_NODE
-from cdigen.discover.driver import MODULE_VERSION, PROC_VERSION
+from cdigen.discover.driver import MODULE_VERSION, PROC_VERSION, has_gpu_node
 from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, exists, unreadable
 from cdigen.doctor.pci import NOUVEAU_REMEDY
 from cdigen.parse.procfs import parse_module_version, parse_nvidia_version
@@ -42,7 +41,7 @@ def _check(views: Views) -> Iterator[Diagnosis]:
     if exists(system, f"{MODULES}/nouveau"):
         yield diagnosis("kernel", "nouveau", "warning", "loaded; it takes GPUs that nvidia should have", NOUVEAU_REMEDY)
     if not has_module(system):
-        yield _masked() if _has_gpu_node(views.dev) else _not_loaded(system)
+        yield _masked() if has_gpu_node(views.dev) else _not_loaded(system)
         return
     yield _version(system)
     # A container's /sys, or a snapshot, may not have what procfs tells of.
@@ -70,13 +69,6 @@ def _version(system: View) -> Diagnosis:
         except UNREADABLE as error:
             return unreadable("kernel", path, error)
     return diagnosis("kernel", "nvidia", "unknown", f"loaded; {PROC_VERSION} and {MODULE_VERSION} tell no version")
-
-
-def _has_gpu_node(dev: View) -> bool:
-    try:
-        return any(map(GPU_NODE.fullmatch, dev.names("/dev", ("nvidia",))))
-    except UNREADABLE:
-        return False
 
 
 def _masked() -> Diagnosis:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.errors import one_line
@@ -196,13 +197,11 @@ def _find_cached(image: Image, search: Search, baked: set[str]) -> Iterable[Driv
     """Return what the linker cache says of driver libraries that are not there or should not be."""
     if search.cache_path is None or (node := image.tree.node(search.cache_path)) is None:
         return
+    note = partial(
+        DriverFile, level="note", code="linker-cache", path=search.cache_path, layer=node.layer, version=None
+    )
     if search.cache_error is not None:
-        yield DriverFile(
-            level="note",
-            code="linker-cache",
-            path=search.cache_path,
-            layer=node.layer,
-            version=None,
+        yield note(
             effect=f"{one_line(search.cache_error)}; the loader passes over a cache that it cannot read",
             fix="RUN ldconfig, as the last step",
         )
@@ -225,12 +224,7 @@ def _find_cached(image: Image, search: Search, baked: set[str]) -> Iterable[Driv
         if paths:
             some = ", ".join(map(one_line, list(paths)[:_SHOWN]))
             more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-            yield DriverFile(
-                level="note",
-                code="linker-cache",
-                path=search.cache_path,
-                layer=node.layer,
-                version=None,
+            yield note(
                 effect=f"names driver libraries that are {what} ({some}{more}); {effect}",
                 fix="RUN ldconfig, after the driver's files are removed",
             )
