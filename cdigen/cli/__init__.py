@@ -1,0 +1,48 @@
+"""The verbs and their options. What a verb does is in `cdigen.commands`, imported when it is run."""
+
+from __future__ import annotations
+
+import click
+
+from cdigen import __version__
+from cdigen.cli import reading, writing
+
+
+@click.group(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    }
+)
+@click.version_option(__version__, prog_name="cdigen", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Write a Container Device Interface spec for NVIDIA GPUs that needs no hook.
+
+    Exit codes: 0 done or nothing to do; 1 a check's answer is no; 2 usage; 3 no NVIDIA driver;
+    4 kernel and user-space versions differ; 5 something is missing; 6 a bug of cdigen; 7 a file could not be
+    read or written.
+
+    Every option can be set by environment: CDIGEN_<COMMAND>_<OPTION>, such as CDIGEN_GENERATE_OUTPUT.
+    """
+
+
+for _command in (
+    writing.generate,
+    writing.nodes,
+    writing.snapshot,
+    writing.inject,
+    reading.list_,
+    reading.explain,
+    reading.diff,
+    reading.validate,
+    reading.lint_image,
+    reading.doctor,
+):
+    cli.add_command(_command)
+
+for _command in cli.commands.values():
+    for _option in _command.params:
+        if isinstance(_option, click.Option):
+            # By the option's own name: click's auto_envvar_prefix takes the function's parameter, as in ..._AS_JSON.
+            _long = next(name for name in _option.opts if name.startswith("--"))
+            _option.envvar = f"CDIGEN_{_command.name}_{_long[2:]}".replace("-", "_").upper()

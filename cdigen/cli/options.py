@@ -1,0 +1,141 @@
+"""Options that several verbs share, and what they mean to the commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cdigen.build.options import BuildOptions
+    from cdigen.commands.target import Target
+
+    F = TypeVar("F", bound=Callable[..., object])
+
+TARGET_OPTIONS = (
+    click.option("--host-root", metavar="DIR", help="Where the host's / is visible to this process.  [default: /]"),
+    click.option(
+        "--driver-root",
+        metavar="DIR",
+        help="Directory on the host that holds the driver's files; kept in hostPath, dropped from containerPath."
+        "  [default: /]",
+    ),
+    click.option(
+        "--dev-root",
+        metavar="DIR",
+        help="Directory on the host that holds dev/; kept in hostPath, dropped from path."
+        "  [default: the driver root if it has dev/nvidiactl, else /]",
+    ),
+    click.option("--procfs", metavar="DIR", help="Where the host's /proc is visible.  [default: below the host root]"),
+    click.option("--sysfs", metavar="DIR", help="Where the host's /sys is visible.  [default: below the host root]"),
+    click.option(
+        "--snapshot",
+        metavar="FILE",
+        help="Use the host that `cdigen snapshot` recorded in FILE; - is standard input.",
+    ),
+    click.option(
+        "--nvml",
+        "ask_nvml",
+        type=click.Choice(("auto", "never", "always")),
+        default="auto",
+        show_default=True,
+        help="Ask NVML (pip install 'cdigen[nvml]'); auto asks only where procfs cannot tell: unknown UUIDs, MIG.",
+    ),
+    click.option(
+        "--nvml-timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(0, 3600, min_open=True),
+        help="How long to wait for NVML's answer.  [default: 30]",
+    ),
+)
+BUILD_OPTIONS = (
+    click.option(
+        "--mode",
+        type=click.Choice(
+            ("auto", "gpu", "management", "imex", "nvswitch", "gds", "gdrcopy", "mofed", "coherent", "noncoherent")
+        ),
+        default="auto",
+        show_default=True,
+        help="What the spec is of: the GPUs (auto, gpu), or another class of devices.",
+    ),
+    click.option(
+        "--device",
+        "devices",
+        metavar="NAME",
+        multiple=True,
+        help="Offer only this GPU or MIG device (its index, UUID or PCI address) or IMEX channel; repeatable."
+        "  [default: all]",
+    ),
+    click.option(
+        "--device-name-strategy",
+        "strategies",
+        type=click.Choice(("index", "uuid", "type-index")),
+        multiple=True,
+        default=("index", "uuid"),
+        show_default="index and uuid",
+        help="How GPUs are named: 0, GPU-<uuid>, gpu0; repeatable.",
+    ),
+    click.option("--no-all", is_flag=True, help="Leave out the device `all`."),
+    click.option("--vendor", metavar="NAME", default="nvidia.com", show_default=True, help="Vendor part of the kind."),
+    click.option(
+        "--class",
+        "device_class",
+        metavar="NAME",
+        help="Class part of the kind.  [default: gpu, imex-channel, nvswitch, gds, gdrcopy or mofed, by the mode]",
+    ),
+    click.option(
+        "--container-lib-dir",
+        "library_directories",
+        metavar="DIR",
+        multiple=True,
+        help="Mount 64-bit libraries in DIR of the container only; repeatable."
+        "  [default: /usr/lib/<multiarch> and /usr/lib64]",
+    ),
+    click.option(
+        "--capabilities",
+        metavar="LIST",
+        default="all",
+        help="Mount only the files of these capabilities and what they need: compute, utility, graphics, video,"
+        " display, ngx, compat32, with commas between them.  [default: all but compat32]",
+    ),
+    click.option(
+        "--ipc", is_flag=True, help="Mount the sockets of persistenced, fabricmanager and MPS that are there."
+    ),
+    click.option("--compat32", is_flag=True, help="Mount 32-bit libraries too."),
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Report as JSON (schemas/report.schema.json).")
+
+
+def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds the options to a verb, in this order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def take_target(values: dict[str, Any]) -> Target:
+    """Take the values of `TARGET_OPTIONS` out of a verb's own; raises UsageError if they do not go together."""
+    from cdigen.commands.target import Target
+
+    names = ("host_root", "driver_root", "dev_root", "procfs", "sysfs", "snapshot", "ask_nvml", "nvml_timeout")
+    return Target(**{name: values.pop(name) for name in names})
+
+
+def take_build_options(values: dict[str, Any]) -> BuildOptions:
+    """Take the values of `BUILD_OPTIONS` out of a verb's own; raises UsageError for one that cannot stand in a spec."""
+    from cdigen.build.options import BuildOptions, parse_capabilities
+
+    names = ("strategies", "vendor", "device_class", "library_directories", "ipc", "devices", "mode")
+    capabilities, compat32 = parse_capabilities(values.pop("capabilities"))
+    return BuildOptions(
+        with_all=not values.pop("no_all"),
+        capabilities=capabilities,
+        compat32=values.pop("compat32") or compat32,
+        **{name: values.pop(name) for name in names},
+    )

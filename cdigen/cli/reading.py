@@ -1,0 +1,119 @@
+"""The verbs that only report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cdigen.cli.options import BUILD_OPTIONS, JSON, TARGET_OPTIONS, take_build_options, take_target, with_options
+
+
+@click.command("list")
+@click.option("--spec", metavar="FILE", help="List the devices of this spec in place of a host's.")
+@JSON
+@with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
+@click.pass_context
+def list_(context: click.Context, /, spec: str | None, as_json: bool, **values: Any) -> int:
+    """List the devices that this host, or a spec, offers."""
+    target, options = take_target(values), take_build_options(values)
+    if spec is not None:
+        given = [
+            parameter.opts[0]
+            for parameter in context.command.params
+            if parameter.name not in ("spec", "as_json")
+            and context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+        ]
+        if given:
+            raise click.UsageError(f"--spec reads no host and cannot be used together with {', '.join(given)}.")
+        from cdigen.commands.list_devices import run_list_spec
+
+        return run_list_spec(spec, as_json=as_json)
+    from cdigen.commands.list_devices import run_list
+
+    return run_list(target, options, as_json=as_json)
+
+
+@click.command()
+@click.argument("patterns", nargs=-1, metavar="[NAME]...")
+@JSON
+@with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
+def explain(patterns: tuple[str, ...], as_json: bool, **values: Any) -> int:
+    """Show why each entry of the spec is there, what it needs, and what was left out and why.
+
+    NAME restricts that to what has it in a path or name, such as libcuda or '*.json'.
+    """
+    target, options = take_target(values), take_build_options(values)
+    from cdigen.commands.explain import run_explain
+
+    return run_explain(target, options, patterns=patterns, as_json=as_json)
+
+
+@click.command()
+@click.option(
+    "--spec",
+    metavar="FILE",
+    help="File to compare with; - is standard input.  [default: the mode's own, as of generate]",
+)
+@JSON
+@with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
+def diff(spec: str | None, as_json: bool, **values: Any) -> int:
+    """Show what generate would change in a spec, entry by entry.
+
+    + is new, - is gone, ~ is changed. Exit 0 if nothing would change, else 1.
+    """
+    target, options = take_target(values), take_build_options(values)
+    from cdigen.commands.diff import run_diff
+
+    return run_diff(target, options, spec=spec, as_json=as_json)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--hook-free", is_flag=True, help="Hooks are violations too.")
+@JSON
+def validate(files: tuple[str, ...], hook_free: bool, as_json: bool) -> int:
+    """Check specs of anyone against the CDI schema and rules; - is standard input.
+
+    Every violation is reported with its place, as FILE::$.devices[0].name: message.
+    """
+    from cdigen.commands.validate import run_validate
+
+    return run_validate(files, hook_free=hook_free, as_json=as_json)
+
+
+@click.command("lint-image")
+@click.argument("image", metavar="DIR|ARCHIVE")
+@click.option(
+    "--driver-version",
+    metavar="VERSION",
+    help="Driver of the host that is to run the image, such as 535.309.01.  [default: this host's]",
+)
+@JSON
+@with_options(*TARGET_OPTIONS)
+def lint_image(image: str, driver_version: str | None, as_json: bool, **values: Any) -> int:
+    """Find files of a driver in an image, where they do not belong: the host's are mounted into a container.
+
+    The image is a root directory, an OCI layout, or an archive that podman, docker, buildah or skopeo saved; it is not
+    unpacked. Exit 0 if it is clean, else 1.
+    """
+    target = take_target(values)
+    from cdigen.commands.lint_image import run_lint_image
+
+    return run_lint_image(image, target, driver_version=driver_version, as_json=as_json)
+
+
+@click.command()
+@JSON
+@with_options(*TARGET_OPTIONS)
+def doctor(as_json: bool, **values: Any) -> int:
+    """Look at the whole chain from the GPU to the container, and say what to do where it is broken.
+
+    A line each for GPUs, kernel modules, device nodes, the driver, specs, container engines, SELinux and systemd's
+    units. Nothing is changed. Any user may run it; what only root can see is said. Exit 0 if nothing is a problem,
+    else 1.
+    """
+    target = take_target(values)
+    from cdigen.commands.doctor import run_doctor
+
+    return run_doctor(target, as_json=as_json)
