@@ -10,22 +10,35 @@ from cdigen import __version__
 DEFAULT_OUTPUT = "/etc/cdi/nvidia.yaml"
 
 _MARK = "Written by cdigen "
+_OPTIONS = "Options: "
+_HEADER_LINES = 3
 _FIRST_BYTES = f"# {_MARK}".encode()
+_OPTIONS_BYTES = f"# {_OPTIONS}".encode()
 
 HEAD_BYTES = len(_FIRST_BYTES)
 """How much of a file `is_ours` must see."""
 
 
-def spec_header(subject: str) -> tuple[str, ...]:
+def spec_header(subject: str, options: str) -> tuple[str, ...]:
     """Return the comment lines of a spec.
 
     Args:
         subject: what the spec is for.
+        options: those of the command line that made it, other than the defaults; one line.
     """
     return (
         f"{_MARK}{__version__} for {subject}.",
         "Do not edit: `cdigen generate` replaces this file.",
+        *([f"{_OPTIONS}{options}"] if options else []),
     )
+
+
+def header_options(data: bytes) -> str:
+    """Return the options in the header of a spec of ours, as they were given to `spec_header`; "" if it has none."""
+    for line in data.split(b"\n", _HEADER_LINES)[:_HEADER_LINES]:
+        if line.startswith(_OPTIONS_BYTES):
+            return line[len(_OPTIONS_BYTES) :].decode(errors="replace")
+    return ""
 
 
 def is_ours(head: bytes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from cdigen.build.choices import Choices
 from cdigen.build.options import GPU_MODES
 from cdigen.build.plan import build_plan
 from cdigen.commands.target import open_target
@@ -27,11 +28,13 @@ class Planned:
         plan: the plan.
         inventory: the driver's files and the GPUs; None if the mode needs no driver.
         findings: about the host, in the order of discovery.
+        choices: what the user chose.
     """
 
     plan: Plan
     inventory: Inventory | None
     findings: tuple[Finding, ...]
+    choices: Choices
 
     @property
     def summary(self) -> str:
@@ -56,6 +59,11 @@ class Planner:
         """Open the host of `target`; errors as of `open_target` and `open_views`."""
         opened = open_target(target)
         self._views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+        self._driver_root = opened.driver_root
+        self._dev_root = opened.dev_root
+        if self._dev_root is not None:
+            default = open_views(opened.host, driver_root=opened.driver_root, dev_root=None).dev_root
+            self._dev_root = None if self._dev_root == default else self._dev_root
         self._ask_nvml = target.ask_nvml
         self._inventory: Inventory | None = None
         self._classes: dict[Mode, ClassDevices] = {}
@@ -70,7 +78,13 @@ class Planner:
         return self._classes[mode].findings if mode in self._classes else ()
 
     def plan(self, options: BuildOptions) -> Planned:
-        """Return the plan of the mode in `options`; errors as of the finders and of `build_plan`.
+        """Return the plan of the mode in `options`; errors as of the finders and of `build_plan`."""
+        plan, inventory, findings = self._plan(options)
+        choices = Choices(options=options, driver_root=self._driver_root, dev_root=self._dev_root)
+        return Planned(plan=plan, inventory=inventory, findings=findings, choices=choices)
+
+    def _plan(self, options: BuildOptions) -> tuple[Plan, Inventory | None, tuple[Finding, ...]]:
+        """Return the plan, and what it was made of.
 
         NVML alone tells which GPUs are coherent, so it is asked for the modes of that name, unless it never is or there
         was a plan of the GPUs before.
@@ -80,7 +94,7 @@ class Planner:
                 ask_nvml = self._ask_nvml if options.coherent is None or self._ask_nvml == "never" else "always"
                 self._inventory = find_inventory(self._views, ask_nvml=ask_nvml)
             inventory = self._inventory
-            return Planned(plan=build_plan(inventory, options), inventory=inventory, findings=inventory.findings)
+            return build_plan(inventory, options), inventory, inventory.findings
         from cdigen.build.class_plan import build_class_plan, build_management_plan
         from cdigen.discover.classes import find_class
 
@@ -91,8 +105,8 @@ class Planner:
         if files is not None:
             plan = build_management_plan(files, devices, options)
             findings = tuple(dict.fromkeys(files.findings + devices.findings))
-            return Planned(plan=plan, inventory=files, findings=findings)
-        return Planned(plan=build_class_plan(devices, options), inventory=None, findings=devices.findings)
+            return plan, files, findings
+        return build_class_plan(devices, options), None, devices.findings
 
 
 def plan_target(target: Target, options: BuildOptions) -> Planned:

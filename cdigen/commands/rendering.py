@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cdigen.build.choices import format_choices
 from cdigen.build.spec import build_spec
 from cdigen.cdi.model import to_document
 from cdigen.cdi.render import render_json, render_yaml
@@ -22,7 +23,7 @@ def render_plan(planned: Planned, file_format: str) -> bytes:
         return render_json(document)
     inventory = planned.inventory
     subject = planned.plan.kind if inventory is None else f"NVIDIA driver {inventory.driver.version}"
-    return render_yaml(document, spec_header(subject))
+    return render_yaml(document, spec_header(subject, format_choices(planned.choices)))
 
 
 def check_rendered(path: str, data: bytes, file_format: str) -> None:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yaml import safe_load
 
+from cdigen.build.choices import Choices
 from cdigen.build.options import BuildOptions
 from cdigen.build.plan import build_plan
 from cdigen.build.spec import build_spec
@@ -70,7 +71,7 @@ def spec_of(entries: Entries) -> dict[str, object]:
     """Return the document that an engine reads in the YAML of this host's spec; check that JSON says the same."""
     inventory = inventory_of(entries)
     plan = build_plan(inventory, BuildOptions())
-    planned = Planned(plan=plan, inventory=inventory, findings=inventory.findings)
+    planned = Planned(plan=plan, inventory=inventory, findings=inventory.findings, choices=Choices(options=BuildOptions()))
     rendered = render_plan(planned, "yaml")
     validate_rendered(rendered, "yaml")
     document = safe_load(rendered)

@@ -92,7 +92,7 @@ def test_the_directory_is_synced_after_the_file_is_gone(tmp_path: Path, strace: 
 
 
 def test_the_header_is_what_makes_a_file_ours() -> None:
-    assert is_ours(("# " + spec_header("anything")[0]).encode())
+    assert is_ours(("# " + spec_header("anything", "")[0]).encode())
 
 
 @pytest.mark.parametrize(
