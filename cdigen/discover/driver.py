@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from cdigen.host import View
 
 PROC_VERSION = "/proc/driver/nvidia/version"
-MODULE_VERSION = "/sys/module/nvidia/version"
+MODULE = "/sys/module/nvidia"
+MODULE_VERSION = f"{MODULE}/version"
 
 
 def is_version_suffix(text: str) -> bool:
@@ -53,7 +55,7 @@ def find_driver(views: Views, directories: tuple[str, ...], notes: Notes) -> Dri
         IncompleteError: a half is missing, or no libcuda of the version can be used.
     """
     kernel = _find_kernel(views.system, notes)
-    installed = _find_libcudas(views.driver, directories, notes)
+    installed = find_libcudas(views.driver, directories, notes)
     if not installed:
         raise _no_libcuda(views, kernel)
     if kernel is None:
@@ -88,6 +90,17 @@ def find_driver(views: Views, directories: tuple[str, ...], notes: Notes) -> Dri
     )
 
 
+def find_kernel_version(system: View, notes: Notes) -> str | None:
+    """Return the version of the kernel module that is loaded; None if nothing tells it.
+
+    Args:
+        system: the host.
+        notes: gets what is there and tells none.
+    """
+    kernel = _find_kernel(system, notes)
+    return None if kernel is None else kernel.version
+
+
 def _find_kernel(system: View, notes: Notes) -> _Kernel | None:
     for path in (PROC_VERSION, MODULE_VERSION):
         try:
@@ -108,7 +121,7 @@ def _find_kernel(system: View, notes: Notes) -> _Kernel | None:
     return None
 
 
-def _find_libcudas(driver: View, directories: tuple[str, ...], notes: Notes) -> dict[str, list[str]]:
+def find_libcudas(driver: View, directories: tuple[str, ...], notes: Notes) -> dict[str, list[str]]:
     """Return the paths, in the driver's view, of every libcuda.so.<version>, by version, in order of the search."""
     found: dict[str, list[str]] = {}
     for directory in directories:
@@ -129,6 +142,15 @@ def _find_libcudas(driver: View, directories: tuple[str, ...], notes: Notes) -> 
             if is_version_suffix(version) and place[0] not in found.setdefault(version, []):
                 found[version].append(place[0])
     return dict(sorted(found.items()))
+
+
+def has_module(system: View) -> bool:
+    """Tell whether the module `nvidia` is loaded, as far as can be seen."""
+    for path in (PROC_VERSION, MODULE):
+        with suppress(HostReadError, LinkError):
+            if system.find(path) is not None:
+                return True
+    return False
 
 
 def has_gpu_node(dev: View) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.driver import MODULE_VERSION, PROC_VERSION, has_gpu_node
+from cdigen.discover.driver import MODULE_VERSION, PROC_VERSION, has_gpu_node, has_module
 from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, exists, unreadable
 from cdigen.doctor.pci import NOUVEAU_REMEDY
 from cdigen.parse.procfs import parse_module_version, parse_nvidia_version
@@ -29,11 +29,6 @@ _OTHERS: tuple[tuple[str, Level, str, str], ...] = (
 def check_kernel(context: Context) -> tuple[Diagnosis, ...]:
     """Return a line for every module, and for nouveau and Secure Boot where they are in the way."""
     return tuple(_check(context.views))
-
-
-def has_module(system: View) -> bool:
-    """Tell whether the module `nvidia` is loaded, as far as can be seen."""
-    return exists(system, PROC_VERSION) or exists(system, f"{MODULES}/nvidia")
 
 
 def _check(views: Views) -> Iterator[Diagnosis]:

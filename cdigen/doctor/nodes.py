@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdigen.discover.driver import has_module
 from cdigen.discover.expected import find_expected_nodes
 from cdigen.discover.notes import Notes
 from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, split_remedy, unreadable
-from cdigen.doctor.kernel import has_module
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context, Level

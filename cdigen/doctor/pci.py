@@ -1,22 +1,15 @@
-"""GPUs on the PCI bus, and the kernel driver that each is bound to.
-
-Source: Linux, Documentation/ABI/testing/sysfs-bus-pci; class 0x03 is a display controller (PCI Code and ID Assignment).
-"""
+"""GPUs on the PCI bus, and the kernel driver that each is bound to."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, read_text, unreadable
+from cdigen.discover.pci import BUS, find_bound_driver, find_pci_bus
+from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, unreadable
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context
     from cdigen.host import View
-
-BUS = "/sys/bus/pci/devices"
-
-_NVIDIA = "0x10de"
-_DISPLAY = "0x03"
 
 NOUVEAU_REMEDY = (
     "echo 'blacklist nouveau' > /etc/modprobe.d/blacklist-nouveau.conf, renew the initramfs (update-initramfs -u, or"
@@ -28,19 +21,12 @@ def check_pci(context: Context) -> tuple[Diagnosis, ...]:
     """Return a line for every GPU of NVIDIA's on the bus."""
     system = context.views.system
     try:
-        names = system.names(BUS)
+        bus = find_pci_bus(system)
     except UNREADABLE as error:
         return (unreadable("pci", BUS, error),)
-    found = []
-    seen = False
-    for name in names:
-        vendor = read_text(system, f"{BUS}/{name}/vendor")
-        seen = seen or vendor is not None
-        if vendor == _NVIDIA and (read_text(system, f"{BUS}/{name}/class") or "").startswith(_DISPLAY):
-            found.append(_judge(system, name))
-    if found:
-        return tuple(found)
-    if not seen:
+    if bus.gpus:
+        return tuple(_judge(system, name) for name in bus.gpus)
+    if not bus.is_seen:
         message = NOT_RECORDED if context.is_recorded else "no device of the PCI bus can be seen here"
         return (diagnosis("pci", BUS, "unknown", message),)
     return (
@@ -57,10 +43,9 @@ def check_pci(context: Context) -> tuple[Diagnosis, ...]:
 
 def _judge(system: View, name: str) -> Diagnosis:
     try:
-        target = system.resolve(f"{BUS}/{name}/driver")
+        driver = find_bound_driver(system, name)
     except UNREADABLE as error:
         return unreadable("pci", f"{BUS}/{name}/driver", error)
-    driver = target and target.rpartition("/")[2]
     if driver == "nvidia":
         return diagnosis("pci", name, "ok", "a GPU of NVIDIA's, bound to nvidia")
     if driver == "nouveau":

@@ -8,8 +8,9 @@ from cdigen.doctor.kernel import SECURE_BOOT, check_kernel
 from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
 from tests.doctor.contexts import context_of, lines
-from tests.hosts import Entries, Entry, char, kernel_entries, link, minimal_entries, text, without
+from tests.hosts import Entries, Entry, char, kernel_entries, minimal_entries, text, without
 from tests.nodes import proc_entries
+from tests.pci import on_the_bus
 
 BDF = "0000:01:00.0"
 LOADED = "modprobe nvidia; if that fails, see: dmesg | grep -i nvrm"
@@ -18,18 +19,6 @@ BLACKLIST = (
     " dracut --force), and reboot"
 )
 DIRECTORY: Entry = {"kind": "dir"}
-
-
-def on_the_bus(driver: str | None, *, vendor: str = "0x10de", device_class: str = "0x030200") -> Entries:
-    entries = {
-        f"/sys/bus/pci/devices/{BDF}": link(f"../../../devices/pci0000:00/{BDF}"),
-        f"/sys/devices/pci0000:00/{BDF}/vendor": text(f"{vendor}\n"),
-        f"/sys/devices/pci0000:00/{BDF}/class": text(f"{device_class}\n"),
-    }
-    if driver is not None:
-        entries[f"/sys/devices/pci0000:00/{BDF}/driver"] = link(f"../../../bus/pci/drivers/{driver}")
-        entries[f"/sys/bus/pci/drivers/{driver}"] = DIRECTORY
-    return entries
 
 
 @pytest.mark.parametrize(
