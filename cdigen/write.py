@@ -24,6 +24,9 @@ FILE_MODE = 0o644
 DIRECTORY_MODE = 0o755
 LOCK_TIMEOUT = 10.0  # seconds
 
+TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
+"""The name of the file to which the bytes of the file `group(1)` go first; it is left there if the writer is killed."""
+
 _LOCK_POLL = 0.05  # seconds
 
 # flock(2) and open(2) say so on file systems that have no locks, some network ones.
@@ -44,6 +47,13 @@ _ADVICE = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EBUSY: "it is a mount point; write to the file on the other side of the mount",
     errno.EIO: "see the kernel's log (dmesg) for the device's errors",
+}
+_ADVICE_TO_REMOVE = {
+    **_ADVICE,
+    errno.EACCES: "run as root",
+    errno.EROFS: "make its file system writable",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.EBUSY: "it is a mount point; unmount it first",
 }
 
 
@@ -96,6 +106,7 @@ def remove_file(
     *,
     head_bytes: int = 512,
     lock_timeout: float = LOCK_TIMEOUT,
+    only_locked: bool = False,
 ) -> Literal["removed", "absent", "left"]:
     """Remove the file at `path` durably if it begins as one that may be removed; writers of the directory take turns.
 
@@ -104,6 +115,7 @@ def remove_file(
         may_remove: tells of its first bytes whether it may be removed.
         head_bytes: how many of these there are at most.
         lock_timeout: see `write_file`.
+        only_locked: leave it where no lock can be had, for a file that a writer may be at work on (`TEMPORARY`).
 
     Returns:
         "removed"; "absent" if there was nothing; "left" if it may not be removed, or is no regular file: a symbolic
@@ -118,7 +130,8 @@ def remove_file(
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         with _open_directory(directory or ".") as directory_fd:
-            _lock(directory_fd, lock_timeout)
+            if not _lock(directory_fd, lock_timeout) and only_locked:
+                return "left"
             if not stat.S_ISREG(os.stat(name, dir_fd=directory_fd, follow_symlinks=False).st_mode):
                 return "left"
             with os.fdopen(os.open(name, flags, dir_fd=directory_fd), "rb") as file:
@@ -131,7 +144,7 @@ def remove_file(
         return "absent"
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        advice = _ADVICE.get(error.errno or 0, "remove it by hand")
+        advice = _ADVICE_TO_REMOVE.get(error.errno or 0, "remove it by hand")
         raise FileError(f"cannot remove {one_line(shown)}: {reason}: {advice}") from error
 
 
@@ -145,7 +158,7 @@ def _resolve(path: str) -> tuple[str, str]:
         raise _UnfitError("a NUL character in the path: choose another output file")
     if os.path.basename(path) in {"", ".", ".."}:
         raise _UnfitError("it is the path of a directory: name a file in it")
-    if os.path.islink(path):
+    if _is_link(path):
         try:
             path = os.path.realpath(path, strict=True)
         except FileNotFoundError as error:
@@ -153,6 +166,12 @@ def _resolve(path: str) -> tuple[str, str]:
             raise _UnfitError(f"it is a symbolic link to {target}, which is missing: remove the link") from error
     directory, name = os.path.split(path)
     return directory or ".", name
+
+
+def _is_link(path: str) -> bool:
+    with suppress(FileNotFoundError):  # unlike os.path.islink, which takes a failing disk for an answer
+        return stat.S_ISLNK(os.lstat(path).st_mode)
+    return False
 
 
 def _make_directories(directory: str) -> None:
@@ -163,9 +182,12 @@ def _make_directories(directory: str) -> None:
         directory = os.path.dirname(directory) or "."
     for new in reversed(missing):
         with suppress(FileExistsError):  # another writer was faster
-            os.mkdir(new, DIRECTORY_MODE)
-            with _open_directory(new) as new_fd:
-                os.fchmod(new_fd, DIRECTORY_MODE)
+            # Not fchmod after it: a writer that is killed in between would leave it closed to others for ever.
+            umask = os.umask(0)
+            try:
+                os.mkdir(new, DIRECTORY_MODE)
+            finally:
+                os.umask(umask)
             with _open_directory(os.path.dirname(new) or ".") as parent_fd:
                 _sync_directory(parent_fd)
 
@@ -203,9 +225,9 @@ def _lock(directory_fd: int, timeout: float) -> bool:
 
 def _remove_litter(name: str, directory_fd: int) -> None:
     """Remove temporary files of writers that were killed: we have the lock, so none is still at work."""
-    litter = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.tmp")
     for other in os.listdir(directory_fd):
-        if litter.fullmatch(other):
+        temporary = TEMPORARY.fullmatch(other)
+        if temporary and temporary[1] == name:
             with suppress(OSError):  # it harms nobody: not worth failing for, as on a read-only file system
                 os.unlink(other, dir_fd=directory_fd)
 

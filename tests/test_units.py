@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,85 @@ def test_settings_that_were_not_edited_go_with_the_program(tmp_path: Path) -> No
 
     assert make("uninstall", tmp_path, "/usr/local") == ""
     assert files_below(tmp_path) == set()
+
+
+# An uninstallation of this machine, with directories in the places of its own.
+UNINSTALL = """\
+set -eu
+for name in etc run var/lib; do mount --bind "$0/$name" "/$name"; done
+[ "$(realpath /var/run)" = /run ] || mount --bind "$0/run" /var/run
+exec "$@"
+"""
+OURS = "# Written by cdigen 0.0.1 for NVIDIA driver 999.88.77.\n"
+PROGRAM = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m cdigen "$@"\n'
+
+
+def uninstall_here(root: Path, program: str, settings: str = "") -> str:
+    """Uninstall what is below `root`, where `program` is the program that was installed; return what it said."""
+    if os.geteuid() != 0:
+        unavailable("uninstalling needs root")
+    for directory in ("etc/cdigen", "etc/cdi", "run/cdi", "var/lib/cdigen", "opt/bin", "elsewhere", "units"):
+        (root / directory).mkdir(parents=True)
+    (root / "opt/bin/cdigen").write_text(program)
+    (root / "opt/bin/cdigen").chmod(0o755)
+    (root / "etc/cdigen/cdigen.env").write_text(settings)
+    for name in ("etc/cdi/nvidia.yaml", "run/cdi/nvidia.yaml", "var/lib/cdigen/nvidia.snapshot.yaml"):
+        (root / name).write_text(OURS)
+    for name in ("nvidia.yaml", "nvidia-gds.yaml", "facts.yaml"):
+        (root / "elsewhere" / name).write_text(OURS)
+    (root / "etc/cdi/mine.yaml").write_text("kind: nvidia.com/gpu\n")
+    places = {"PREFIX": f"{root}/opt", "UNITDIR": f"{root}/units", "UDEVDIR": f"{root}/udev", "DESTDIR": ""}
+    done = run("unshare", "--mount", "sh", "-c", UNINSTALL, root, SOURCES / "install", "uninstall", **places)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_an_uninstallation_takes_away_what_was_written(tmp_path: Path) -> None:
+    said = uninstall_here(tmp_path, PROGRAM)
+
+    assert said == (
+        "cdigen: removed /etc/cdi/nvidia.yaml\n"
+        "cdigen: removed /var/run/cdi/nvidia.yaml\n"
+        "cdigen: removed /var/lib/cdigen/nvidia.snapshot.yaml\n"
+        "cdigen: removed /var/lib/cdigen\n"
+        "install: /etc/cdigen/cdigen.env was edited and is left there\n"
+    )
+    assert files_below(tmp_path) == {
+        "/etc/cdi/mine.yaml",
+        "/etc/cdigen/cdigen.env",
+        "/elsewhere/facts.yaml",
+        "/elsewhere/nvidia.yaml",
+        "/elsewhere/nvidia-gds.yaml",
+    }
+
+
+def test_an_uninstallation_heeds_the_places_of_the_settings(tmp_path: Path) -> None:
+    places = f'#\nCDIGEN_GENERATE_OUTPUT=/no/x.yaml\n CDIGEN_GENERATE_OUTPUT="{tmp_path}/elsewhere/nvidia.yaml" \n'
+
+    said = uninstall_here(tmp_path, PROGRAM, f"{places}CDIGEN_GENERATE_RECORD={tmp_path}/elsewhere/facts.yaml\n")
+
+    assert said.splitlines()[4:-1] == [
+        f"cdigen: removed {tmp_path}/elsewhere/facts.yaml",
+        f"cdigen: removed {tmp_path}/elsewhere/nvidia-gds.yaml",
+        f"cdigen: removed {tmp_path}/elsewhere/nvidia.yaml",
+        f"cdigen: {tmp_path}/elsewhere/facts.yaml is not there",
+    ]
+    assert files_below(tmp_path) == {"/etc/cdi/mine.yaml", "/etc/cdigen/cdigen.env"}
+
+
+@pytest.mark.parametrize(
+    "program", ["#!/no/such/python -I\n", "#!/bin/sh\necho broken >&2; exit 1\n", "#!/bin/sh\nkill -9 $$\n"]
+)
+def test_an_uninstallation_goes_on_where_the_program_is_broken(program: str, tmp_path: Path) -> None:
+    said = uninstall_here(tmp_path, program, "CDIGEN_GENERATE_OUTPUT=/opt/cdi/nvidia.yaml\n")
+
+    places = "/etc/cdi, /var/run/cdi, /var/lib/cdigen, /opt/cdi"
+    assert said.splitlines()[-2:] == [
+        f"install: not all of it was removed; see {places} for what begins with '# Written by cdigen'",
+        "install: /etc/cdigen/cdigen.env was edited and is left there",
+    ]
+    assert not (tmp_path / "opt/bin/cdigen").exists()
+    assert (tmp_path / "etc/cdi/nvidia.yaml").read_text() == OURS
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ for _command in (
     writing.nodes,
     writing.snapshot,
     writing.inject,
+    writing.remove,
     reading.list_,
     reading.explain,
     reading.diff,

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cdigen.build.options import BuildOptions
     from cdigen.commands.target import Target
 
     F = TypeVar("F", bound=Callable[..., object])
 
-TARGET_OPTIONS = (
+_ROOT_OPTIONS = (
     click.option("--host-root", metavar="DIR", help="Where the host's / is visible to this process.  [default: /]"),
     click.option(
         "--driver-root",
@@ -35,21 +35,32 @@ TARGET_OPTIONS = (
         metavar="FILE",
         help="Use the host that `cdigen snapshot` recorded in FILE; - is standard input.",
     ),
-    click.option(
-        "--nvml",
-        "ask_nvml",
-        type=click.Choice(("auto", "never", "always")),
-        default="auto",
-        show_default=True,
-        help="Ask NVML (pip install 'cdigen[nvml]'); auto asks only where procfs cannot tell: unknown UUIDs, MIG.",
-    ),
-    click.option(
-        "--nvml-timeout",
-        metavar="SECONDS",
-        type=click.FloatRange(0, 3600, min_open=True),
-        help="How long to wait for NVML's answer.  [default: 30]",
-    ),
 )
+
+
+def _nvml_options(default: str) -> tuple[Callable[[F], F], ...]:
+    return (
+        click.option(
+            "--nvml",
+            "ask_nvml",
+            type=click.Choice(("auto", "never", "always")),
+            default=default,
+            show_default=True,
+            help="Ask NVML (pip install 'cdigen[nvml]'); auto asks only where procfs cannot tell: unknown UUIDs, MIG.",
+        ),
+        click.option(
+            "--nvml-timeout",
+            metavar="SECONDS",
+            type=click.FloatRange(0, 3600, min_open=True),
+            help="How long to wait for NVML's answer.  [default: 30]",
+        ),
+    )
+
+
+TARGET_OPTIONS = (*_ROOT_OPTIONS, *_nvml_options("auto"))
+PROBE_OPTIONS = (*_ROOT_OPTIONS, *_nvml_options("never"))
+"""For what is asked often: NVML can take seconds where no program keeps the GPUs awake."""
+
 BUILD_OPTIONS = (
     click.option(
         "--mode",
@@ -117,6 +128,16 @@ def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def given_options(context: click.Context, *, except_for: Sequence[str]) -> list[str]:
+    """Return the options on the command line itself, less those of the parameters in `except_for`."""
+    return [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in except_for
+        and context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+    ]
 
 
 def take_target(values: dict[str, Any]) -> Target:

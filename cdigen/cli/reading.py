@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import click
 
-from cdigen.cli.options import BUILD_OPTIONS, JSON, TARGET_OPTIONS, take_build_options, take_target, with_options
+from cdigen.cli.options import (
+    BUILD_OPTIONS,
+    JSON,
+    TARGET_OPTIONS,
+    given_options,
+    take_build_options,
+    take_target,
+    with_options,
+)
+from cdigen.commands.own_files import RECORD
 
 
 @click.command("list")
@@ -18,12 +28,7 @@ def list_(context: click.Context, /, spec: str | None, as_json: bool, **values: 
     """List the devices that this host, or a spec, offers."""
     target, options = take_target(values), take_build_options(values)
     if spec is not None:
-        given = [
-            parameter.opts[0]
-            for parameter in context.command.params
-            if parameter.name not in ("spec", "as_json")
-            and context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
-        ]
+        given = given_options(context, except_for=("spec", "as_json"))
         if given:
             raise click.UsageError(f"--spec reads no host and cannot be used together with {', '.join(given)}.")
         from cdigen.commands.list_devices import run_list_spec
@@ -55,14 +60,30 @@ def explain(patterns: tuple[str, ...], as_json: bool, **values: Any) -> int:
     metavar="FILE",
     help="File to compare with; - is standard input.  [default: the mode's own, as of generate]",
 )
+@click.option(
+    "--facts",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value=RECORD,
+    help="Compare the host, and no spec, with its facts as `cdigen generate --record` kept them in FILE, or `cdigen"
+    f" snapshot`; - is standard input.  [default: {RECORD}]",
+)
 @JSON
 @with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
-def diff(spec: str | None, as_json: bool, **values: Any) -> int:
-    """Show what generate would change in a spec, entry by entry.
+@click.pass_context
+def diff(context: click.Context, /, spec: str | None, facts: str | None, as_json: bool, **values: Any) -> int:
+    """Show what generate would change in a spec, entry by entry; with --facts, what has changed on the host.
 
-    + is new, - is gone, ~ is changed. Exit 0 if nothing would change, else 1.
+    + is new, - is gone, ~ is changed. Exit 0 if there is no change, else 1.
     """
     target, options = take_target(values), take_build_options(values)
+    if facts is not None:
+        given = given_options(context, except_for=("facts", "as_json", *(field.name for field in fields(target))))
+        if given:
+            raise click.UsageError(f"--facts reads no spec and cannot be used together with {', '.join(given)}.")
+        from cdigen.commands.facts_diff import run_facts_diff
+
+        return run_facts_diff(target, facts=facts, as_json=as_json)
     from cdigen.commands.diff import run_diff
 
     return run_diff(target, options, spec=spec, as_json=as_json)

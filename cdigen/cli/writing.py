@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cdigen.cli.duration import parse_duration
 from cdigen.cli.options import BUILD_OPTIONS, JSON, TARGET_OPTIONS, take_build_options, take_target, with_options
 
 
@@ -29,10 +30,31 @@ from cdigen.cli.options import BUILD_OPTIONS, JSON, TARGET_OPTIONS, take_build_o
     help="Also write the specs of all other modes that have devices, beside the first as NAME-<mode>.yaml, and remove"
     " those of ours whose devices are gone.",
 )
+@click.option(
+    "--wait",
+    metavar="TIME",
+    type=parse_duration,
+    default="0",
+    help="Wait as long as this for a driver that is still coming up, such as 30s or 1min 30s, an hour at most: its"
+    " module, its GPUs and their nodes. Not where none will come.  [default: 0]",
+)
+@click.option(
+    "--record",
+    metavar="FILE",
+    help="Also keep the facts behind what was written in FILE, a snapshot; `cdigen diff --facts FILE` tells later what"
+    " has changed. It is left alone while the specs are.",
+)
 @JSON
 @with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
 def generate(
-    output: str | None, file_format: str | None, create_nodes: bool, all_modes: bool, as_json: bool, **values: Any
+    output: str | None,
+    file_format: str | None,
+    create_nodes: bool,
+    all_modes: bool,
+    wait: float,
+    record: str | None,
+    as_json: bool,
+    **values: Any,
 ) -> int:
     """Scan the host, build its spec, validate and write it.
 
@@ -50,6 +72,8 @@ def generate(
         as_json=as_json,
         create_nodes=create_nodes,
         all_modes=all_modes,
+        wait=wait,
+        record=record,
     )
 
 
@@ -130,3 +154,25 @@ def inject(devices: tuple[str, ...], spec_dirs: tuple[str, ...], output: str | N
     from cdigen.commands.inject import run_inject
 
     return run_inject(config, devices=devices, spec_dirs=spec_dirs, output=output)
+
+
+@click.command()
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option(
+    "--spec-dir",
+    "spec_dirs",
+    metavar="DIR",
+    multiple=True,
+    help="Look in this directory alone; repeatable.  [default: /etc/cdi, /var/run/cdi and /var/lib/cdigen]",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@JSON
+def remove(files: tuple[str, ...], spec_dirs: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
+    """Remove what generate wrote, and nothing else: specs, and the record of the facts behind them.
+
+    FILE restricts that to these. A file goes only if it begins with the header that generate gives it. JSON has none,
+    and symbolic links are not followed: these are left, and said.
+    """
+    from cdigen.commands.remove import run_remove
+
+    return run_remove(files, spec_dirs=spec_dirs, dry_run=dry_run, as_json=as_json)

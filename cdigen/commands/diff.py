@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cdigen.build.options import BuildOptions
     from cdigen.commands.target import Target
 
+
 def run_diff(target: Target, options: BuildOptions, *, spec: str | None, as_json: bool) -> int:
     """Report how the spec at `spec` differs from what generate would write.
 

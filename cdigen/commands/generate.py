@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cdigen.build.options import BuildOptions
     from cdigen.commands.all_modes import Done, Prepared
     from cdigen.commands.planning import Planned
+    from cdigen.commands.record import Kept, Recorder
     from cdigen.commands.target import Target
     from cdigen.inventory import Finding
 
@@ -32,6 +33,8 @@ def run_generate(
     as_json: bool,
     create_nodes: bool = False,
     all_modes: bool = False,
+    record: str | None = None,
+    wait: float = 0.0,
 ) -> int:
     """Write the spec of a host.
 
@@ -43,6 +46,8 @@ def run_generate(
         as_json: report on standard output as JSON.
         create_nodes: make the device nodes that are missing first.
         all_modes: write the specs of all other modes beside the GPUs', and remove those of ours without devices.
+        record: the file in which to keep the facts behind the specs.
+        wait: seconds to wait for a driver that is still coming up; see `cdigen.commands.waiting`.
 
     Returns:
         0; everything else is an error that is raised.
@@ -54,12 +59,29 @@ def run_generate(
         raise UsageError("--json reports on standard output, where --output - writes the spec; choose one of them")
     if all_modes:
         _check_all_modes(options, output, file_format)
+    if record is not None:
+        from cdigen.commands.record import check_record
+
+        check_record(record, output, snapshot=target.snapshot)
+    if wait:
+        from cdigen.commands.waiting import check_wait
+
+        check_wait(target)
     said: tuple[Finding, ...] = ()
     if create_nodes:
         from cdigen.commands.make_nodes import make_nodes_first
 
-        said = make_nodes_first(target)
-    planner = Planner(target)
+        said = make_nodes_first(target, wait=wait)
+    elif wait:
+        from cdigen.commands.waiting import wait_for_driver
+
+        wait_for_driver(target, wait)
+    recorder = None
+    if record is not None:
+        from cdigen.commands.record import Recorder
+
+        recorder = Recorder(target, record)
+    planner = Planner(target, opened=None if recorder is None else recorder.opened)
     planned = planner.plan(options)
     data = render_plan(planned, file_format)
     if output == "-":
@@ -87,13 +109,36 @@ def run_generate(
         from cdigen.commands.all_modes import settle_others
 
         done = settle_others(others)
+    kept = None if recorder is None else _keep_record(recorder, options, {output: data}, others, done, changed=changed)
     if as_json:
         report = _report(planned, findings, output, changed)
-        emit_json("generate", {**report, "others": [one.to_json() for one in done]} if all_modes else report)
+        if all_modes:
+            report["others"] = [one.to_json() for one in done]
+        if kept is not None:
+            report["record"] = kept.to_json()
+        emit_json("generate", report)
     say("", f"{'wrote' if changed else 'unchanged:'} {output}: {planned.summary}")
     for one in done:
         say(one.level, one.message)
-    return max([one.exit_code for one in done], default=0)
+    if kept is not None:
+        say("error" if kept.state == "failed" else "", kept.message)
+    return max([one.exit_code for one in done] + ([kept.exit_code] if kept is not None else []), default=0)
+
+
+def _keep_record(
+    recorder: Recorder,
+    options: BuildOptions,
+    specs: dict[str, bytes],
+    others: tuple[Prepared, ...],
+    done: tuple[Done, ...],
+    *,
+    changed: bool,
+) -> Kept:
+    """Keep the facts behind the main spec, which is in `specs`, and behind those of the others that stand."""
+    standing = {one.output for one in done if one.state in ("wrote", "unchanged")}
+    specs.update((one.output, one.data) for one in others if one.output in standing)
+    changed = changed or any(one.state in ("wrote", "removed") for one in done)
+    return recorder.keep(specs, [options.mode, *(one.mode for one in others)], changed=changed)
 
 
 def _check_all_modes(options: BuildOptions, output: str, file_format: str) -> None:

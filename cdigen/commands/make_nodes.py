@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cdigen.commands.lacking_nodes import MOST_NAMED, USABLE, names_of, note_what_is_lacking
@@ -116,13 +116,27 @@ def make_nodes(target: Target, *, option: str, create: bool = True, dev_char: bo
     return Made(nodes=nodes, actions=tuple(maker.actions), findings=notes.findings)
 
 
-def make_nodes_first(target: Target) -> tuple[Finding, ...]:
+def make_nodes_first(target: Target, *, wait: float = 0.0) -> tuple[Finding, ...]:
     """Make the nodes that are missing before something else is done, and say so; return the findings that were said.
+
+    Args:
+        target: the host.
+        wait: seconds to wait for a driver that is still coming up; see `wait_for_driver`. Nodes are made before it,
+            because that may load the modules, and after it.
 
     Raises:
         UsageError, FileError: see `make_nodes`. What is still missing is for others to judge.
     """
     made = make_nodes(target, option="--create-nodes", dry_run=False)
+    if wait:
+        from cdigen.commands.waiting import wait_for_driver
+
+        for action in made.actions:
+            say("", action.sentence(done=True))
+        if wait_for_driver(target, wait, makes_nodes=True):
+            made = make_nodes(target, option="--create-nodes", dry_run=False)
+        else:
+            made = replace(made, actions=())
     say_findings(made.findings)
     for action in made.actions:
         say("", action.sentence(done=True))

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cdigen import __version__
+from cdigen.report import count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DEFAULT_OUTPUT = "/etc/cdi/nvidia.yaml"
+
+RECORD_DIRECTORY = "/var/lib/cdigen"
+"""Where the unit keeps the facts behind the last written spec."""
+
+RECORD = f"{RECORD_DIRECTORY}/nvidia.snapshot.yaml"
+"""The file in which it keeps them."""
 
 _MARK = "Written by cdigen "
 _OPTIONS = "Options: "
@@ -33,6 +43,16 @@ def spec_header(subject: str, options: str) -> tuple[str, ...]:
     )
 
 
+def record_header(specs: Sequence[str]) -> tuple[str, ...]:
+    """Return the comment lines of the record of the facts behind the specs at these paths, the first the main one."""
+    others = f" and {count(len(specs) - 1, 'other spec')}" if len(specs) > 1 else ""
+    return (
+        f"{_MARK}{__version__}: the facts behind {specs[0]}{others}.",
+        "Do not edit: `cdigen generate --record` replaces this file.",
+        "What has changed since: cdigen diff --facts FILE; the specs again: cdigen generate --snapshot FILE",
+    )
+
+
 def header_options(data: bytes) -> str:
     """Return the options in the header of a spec of ours, as they were given to `spec_header`; "" if it has none."""
     for line in data.split(b"\n", _HEADER_LINES)[:_HEADER_LINES]:
@@ -47,6 +67,11 @@ def is_ours(head: bytes) -> bool:
     JSON has no comments, so a JSON file cannot be told from anyone's.
     """
     return head.startswith(_FIRST_BYTES)
+
+
+def may_become_ours(head: bytes) -> bool:
+    """Tell whether a file that begins with `head` is ours, or a part of one of which no more was written."""
+    return is_ours(head) or _FIRST_BYTES.startswith(head)
 
 
 def output_of(mode: str, main: str = DEFAULT_OUTPUT) -> str:

@@ -16,7 +16,7 @@ from cdigen.report import count
 if TYPE_CHECKING:
     from cdigen.build.options import BuildOptions, Mode
     from cdigen.build.plan import Plan
-    from cdigen.commands.target import Target
+    from cdigen.commands.target import OpenTarget, Target
     from cdigen.inventory import ClassDevices, ClassName, Finding, Inventory
 
 
@@ -55,9 +55,9 @@ class Planned:
 class Planner:
     """Makes the plans of one host, which is scanned once, however many are made of it."""
 
-    def __init__(self, target: Target) -> None:
-        """Open the host of `target`; errors as of `open_target` and `open_views`."""
-        opened = open_target(target)
+    def __init__(self, target: Target, *, opened: OpenTarget | None = None) -> None:
+        """Open the host of `target`, if it is not given as `opened`; errors as of `open_target` and `open_views`."""
+        opened = open_target(target) if opened is None else opened
         self._views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
         self._driver_root = opened.driver_root
         self._dev_root = opened.dev_root
@@ -72,6 +72,11 @@ class Planner:
     def knows_coherence(self) -> bool:
         """Whether a plan of the GPUs was made before and NVML told of one whether it is coherent."""
         return self._inventory is not None and any(gpu.coherent is not None for gpu in self._inventory.gpus)
+
+    @property
+    def has_scanned(self) -> bool:
+        """Whether the driver's files and the GPUs were looked at to the end before, whatever plan came of them."""
+        return self._inventory is not None
 
     def findings_of(self, mode: Mode) -> tuple[Finding, ...]:
         """Return what was found of a mode alone that was planned before, whether there was a device or not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cdigen.build.options import BuildOptions
@@ -21,7 +22,51 @@ from cdigen.report import emit, say, say_findings
 from cdigen.write import write_file
 
 if TYPE_CHECKING:
-    from cdigen.commands.target import Target
+    from cdigen.commands.target import OpenTarget, Target
+    from cdigen.discover.gpus import AskNvml
+    from cdigen.inventory import Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What came of asking a host everything.
+
+    Attributes:
+        refusal: why generate, without options, would write no spec; None if it would.
+        is_complete: whether all was asked that can be; a scan ends early where nothing can come of it.
+        dev_root: the directory on the host that holds `dev/`, chosen if none was given; None if it cannot be told.
+        findings: of the scan for the GPUs' spec.
+    """
+
+    refusal: CdigenError | None
+    is_complete: bool
+    dev_root: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def ask_everything(opened: OpenTarget, *, ask_nvml: AskNvml) -> Asked:
+    """Ask a host whatever any command of ours would ask, however little of a driver it has."""
+    dev_root = opened.dev_root
+    inventory = None
+    refusal = None
+    try:
+        views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+        dev_root = views.dev_root
+        inventory = find_inventory(views, ask_nvml=ask_nvml)
+        build_plan(inventory, BuildOptions())
+    except CdigenError as error:
+        refusal = error
+    with suppress(CdigenError):  # what `nodes` asks; it was said already if it cannot be read
+        find_expected_nodes(open_views(opened.host, driver_root=opened.driver_root, dev_root=dev_root), Notes())
+    for row in CLASSES:
+        with suppress(CdigenError):  # what the other modes ask; what cannot be read is recorded as such
+            find_class(open_views(opened.host, driver_root=opened.driver_root, dev_root=dev_root), row.name)
+    return Asked(
+        refusal=refusal,
+        is_complete=inventory is not None,
+        dev_root=dev_root,
+        findings=() if inventory is None else inventory.findings,
+    )
 
 
 def run_snapshot(target: Target, *, output: str, note: str) -> int:
@@ -37,21 +82,11 @@ def run_snapshot(target: Target, *, output: str, note: str) -> int:
     """
     opened = open_target(target)
     recording = RecordingHost(opened.host)
-    dev_root = opened.dev_root
-    try:
-        views = open_views(recording, driver_root=opened.driver_root, dev_root=opened.dev_root)
-        dev_root = views.dev_root
-        inventory = find_inventory(views, ask_nvml=target.ask_nvml)
-        say_findings(inventory.findings)
-        build_plan(inventory, BuildOptions())
-    except CdigenError as error:
-        say("note", f"generate would refuse this host (exit {error.exit_code}): {error}")
-    with suppress(CdigenError):  # what `nodes` asks; it was said already if it cannot be read
-        find_expected_nodes(open_views(recording, driver_root=opened.driver_root, dev_root=dev_root), Notes())
-    for row in CLASSES:
-        with suppress(CdigenError):  # what the other modes ask; what cannot be read is recorded as such
-            find_class(open_views(recording, driver_root=opened.driver_root, dev_root=dev_root), row.name)
-    document = recording.to_document(driver_root=opened.driver_root, dev_root=dev_root, note=note)
+    asked = ask_everything(replace(opened, host=recording), ask_nvml=target.ask_nvml)
+    say_findings(asked.findings)
+    if asked.refusal is not None:
+        say("note", f"generate would refuse this host (exit {asked.refusal.exit_code}): {asked.refusal}")
+    document = recording.to_document(driver_root=opened.driver_root, dev_root=asked.dev_root, note=note)
     header = "A snapshot of a host by `cdigen snapshot`; use it with: cdigen generate --snapshot FILE"
     data = render_yaml(document, (header,), compact=True)
     if output == "-":

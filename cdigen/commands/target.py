@@ -72,8 +72,12 @@ class OpenTarget:
     dev_root: str | None
 
 
-def open_target(target: Target) -> OpenTarget:
+def open_target(target: Target, *, may_wake: bool = True) -> OpenTarget:
     """Return the host of `target`.
+
+    Args:
+        target: which host.
+        may_wake: whether a GPU that has not been used yet may be initialised, so that its UUID is known.
 
     Raises:
         FileError: a root or the snapshot cannot be opened.
@@ -88,7 +92,13 @@ def open_target(target: Target) -> OpenTarget:
 
     timeout = {} if target.nvml_timeout is None else {"nvml_timeout": target.nvml_timeout}
     return OpenTarget(
-        host=LiveHost(target.host_root or "/", procfs=target.procfs, sysfs=target.sysfs, **timeout),
+        host=LiveHost(
+            target.host_root or "/",
+            procfs=target.procfs,
+            sysfs=target.sysfs,
+            may_wake=may_wake,
+            **timeout,
+        ),
         driver_root=_normal(target.driver_root) or "/",
         dev_root=_normal(target.dev_root),
     )

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from cdigen.parse.ldcache import CacheEntry
     from cdigen.parse.nvml import NvmlFacts
 
+FORMAT = 1
+"""The version of a snapshot document's format, its key `cdigen_snapshot`."""
+
 Kind = Literal["file", "dir", "link", "char", "block", "socket", "fifo"]
 
 

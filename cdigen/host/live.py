@@ -35,6 +35,7 @@ class LiveHost(Host):
         procfs: str | None = None,
         sysfs: str | None = None,
         nvml_timeout: float = 30.0,
+        may_wake: bool = True,
     ) -> None:
         """Open the roots.
 
@@ -43,13 +44,14 @@ class LiveHost(Host):
             procfs: where its `/proc` is; by default below `host_root`.
             sysfs: where its `/sys` is; by default below `host_root`.
             nvml_timeout: seconds to wait for NVML, or for a GPU that wakes.
+            may_wake: whether `wake` does anything.
 
         Raises:
             FileError: one of them is not a directory that can be opened.
         """
         roots = {"": ("--host-root", host_root), "/proc": ("--procfs", procfs), "/sys": ("--sysfs", sysfs)}
         self._nvml_timeout = nvml_timeout
-        self._is_own_machine = host_root == "/" and procfs is None and sysfs is None
+        self._may_wake = may_wake and host_root == "/" and procfs is None and sysfs is None
         self._roots: dict[str, int] = {}
         self._dirs: dict[str, int] = {}
         for prefix, (option, directory) in roots.items():
@@ -189,7 +191,7 @@ class LiveHost(Host):
 
     def wake(self, path: str) -> bool:
         """See `Host.wake`. Only on the machine on which this runs, not where a directory was given for a part of it."""
-        if not self._is_own_machine:
+        if not self._may_wake:
             return False
         from cdigen.host.nvml import wake
 

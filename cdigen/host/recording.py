@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING
 
 from cdigen.errors import ParseError
-from cdigen.host.host import NVML_NOT_RECORDED, Entry, Host, HostReadError, NvmlError
-from cdigen.host.snapshot import FORMAT
+from cdigen.host.host import FORMAT, NVML_NOT_RECORDED, Entry, Host, HostReadError, NvmlError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cdigen.parse.elf import ElfFacts
     from cdigen.parse.ldcache import CacheEntry
     from cdigen.parse.nvml import NvmlFacts
@@ -33,7 +33,8 @@ class RecordingHost(Host):
         if entry is not None and path != "/":
             facts: dict[str, object] = {}
             if entry.kind == "link":
-                facts["to"] = entry.target
+                # A name that is not UTF-8 is never recorded, so what leads to it leads to nothing here.
+                facts["to"] = entry.target.encode(errors="backslashreplace").decode()
             if entry.kind in ("char", "block"):
                 facts = {"rdev": f"{entry.major}:{entry.minor}", "mode": f"{entry.mode:04o}"}
                 if (entry.uid, entry.gid) != (0, 0):
@@ -62,6 +63,8 @@ class RecordingHost(Host):
         try:
             text = data.decode()
         except UnicodeDecodeError:
+            import base64
+
             self._note(path, "file", base64=base64.b64encode(data).decode())
         else:
             self._note(path, "file", text=text)
@@ -121,6 +124,11 @@ class RecordingHost(Host):
     def wake(self, path: str) -> bool:
         """See `Host.wake`. Not noted: what it changes is what is read afterwards."""
         return self._host.wake(path)
+
+    @property
+    def entries(self) -> Mapping[str, Mapping[str, object]]:
+        """What was noted so far, by path, as in the document, but with the directories that others imply."""
+        return self._entries
 
     def to_document(self, *, driver_root: str, dev_root: str | None, note: str = "") -> dict[str, object]:
         """Return the snapshot document of everything that was asked, sorted by path.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cdigen.errors import DocumentError, ParseError, one_line
+from cdigen.host.host import FORMAT as FORMAT
 from cdigen.host.host import NVML_NOT_RECORDED, Entry, Host, HostReadError, Kind, NvmlError, matching
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from cdigen.parse.elf import ElfFacts
     from cdigen.parse.ldcache import CacheEntry
     from cdigen.parse.nvml import NvmlFacts
-
-FORMAT = 1
-"""The version of the document's format, its key `cdigen_snapshot`."""
 
 SCHEMA = "snapshot"
 
@@ -34,11 +32,13 @@ class Snapshot:
         host: answers from the record.
         driver_root: the directory on the host that holds the driver's files.
         dev_root: the directory on the host that holds `dev/`; None if discovery is to choose.
+        note: free text for the reader.
     """
 
     host: SnapshotHost
     driver_root: str
     dev_root: str | None
+    note: str
 
 
 class SnapshotHost(Host):
@@ -53,6 +53,11 @@ class SnapshotHost(Host):
                 parent, _, name = path.rpartition("/")
                 path = parent or "/"
                 self._children.setdefault(path, set()).add(name)
+
+    @property
+    def entries(self) -> Mapping[str, Mapping[str, object]]:
+        """What is at each path, as in the document."""
+        return self._entries
 
     def lstat(self, path: str) -> Entry | None:
         """See `Host.lstat`."""
@@ -189,6 +194,7 @@ def load_snapshot(data: bytes, name: str) -> Snapshot:
         host=SnapshotHost(entries),
         driver_root=str(fields.get("driver_root", "/")),
         dev_root=cast("str | None", fields.get("dev_root")),
+        note=str(fields.get("note", "")),
     )
 
 

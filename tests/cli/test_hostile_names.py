@@ -71,7 +71,9 @@ def spec_of(entries: Entries) -> dict[str, object]:
     """Return the document that an engine reads in the YAML of this host's spec; check that JSON says the same."""
     inventory = inventory_of(entries)
     plan = build_plan(inventory, BuildOptions())
-    planned = Planned(plan=plan, inventory=inventory, findings=inventory.findings, choices=Choices(options=BuildOptions()))
+    planned = Planned(
+        plan=plan, inventory=inventory, findings=inventory.findings, choices=Choices(options=BuildOptions())
+    )
     rendered = render_plan(planned, "yaml")
     validate_rendered(rendered, "yaml")
     document = safe_load(rendered)

@@ -13,6 +13,7 @@ import pytest
 from cdigen import __version__
 from cdigen.build.options import BuildOptions, Mode, NameStrategy
 from cdigen.cli import cli
+from cdigen.cli.duration import parse_duration
 from cdigen.commands.target import Target
 from cdigen.discover.gpus import AskNvml
 from tests.cli.program import run_program
@@ -48,6 +49,7 @@ def test_there_are_these_commands() -> None:
         "lint-image",
         "list",
         "nodes",
+        "remove",
         "snapshot",
         "validate",
     ]
@@ -203,6 +205,8 @@ def _expected_annotation(parameter: click.Parameter) -> str:
         return "tuple[str, ...]"
     if isinstance(parameter, click.Argument):
         return "str"
+    if isinstance(parameter.type, click.types.FuncParamType) and parameter.type.func is parse_duration:
+        return "float"
     if isinstance(parameter.type, click.FloatRange):
         return "float | None"
     return "str" if isinstance(parameter.default, str) else "str | None"

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _lack(what: str) -> NoReturn:
+def lack(what: str) -> NoReturn:
+    """End the test that needs `what` of the machine: a skip with the reason, under CI a failure."""
     if os.environ.get("CI"):
         pytest.fail(f"{what}, and under CI nothing is skipped")
     pytest.skip(what)
@@ -28,7 +29,7 @@ def mount(tmp_path: Path) -> Iterator[Callable[[Path, list[str]], None]]:
     def do(path: Path, options: list[str]) -> None:
         run = subprocess.run(["mount", *options, str(path)], capture_output=True, text=True, check=False)
         if run.returncode:
-            _lack(f"mounting needs root: {run.stderr.strip()}")
+            lack(f"mounting needs root: {run.stderr.strip()}")
         mounted.append(path)
 
     yield do
@@ -40,8 +41,8 @@ def mount(tmp_path: Path) -> Iterator[Callable[[Path, list[str]], None]]:
 def strace() -> list[str]:
     """Return the command that runs another under strace, without its output."""
     if not shutil.which("strace"):
-        _lack("strace is not installed (package strace)")
+        lack("strace is not installed (package strace)")
     command = ["strace", "-f", "-qq", "-o", os.devnull]
     if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
-        _lack("strace may not trace processes here")
+        lack("strace may not trace processes here")
     return command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.commands.own_files import is_ours, output_of, spec_header, standing_file
+from cdigen.commands.own_files import is_ours, may_become_ours, output_of, spec_header, standing_file
 from cdigen.errors import FileError
 from cdigen.write import remove_file
 
@@ -71,11 +72,29 @@ def test_what_may_not_be_removed_is_an_error_and_stays(
     with pytest.raises(FileError) as caught:
         remove_file(place / "a.yaml", is_ours)
 
-    assert str(caught.value) == (
-        f"cannot remove {place}/a.yaml: Read-only file system: choose an output file on a file system that can be"
-        " written"
-    )
+    assert str(caught.value) == (f"cannot remove {place}/a.yaml: Read-only file system: make its file system writable")
     assert (place / "a.yaml").read_bytes() == OURS
+
+
+def test_what_a_writer_may_be_at_work_on_stays_while_others_have_the_lock(tmp_path: Path) -> None:
+    part = tmp_path / ".a.yaml.0123456789abcdef.tmp"
+    part.write_bytes(OURS[:10])
+    lock = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    try:
+        locked = remove_file(part, may_become_ours, lock_timeout=0.1, only_locked=True)
+    finally:
+        os.close(lock)
+
+    assert (locked, part.exists()) == ("left", True)
+    assert remove_file(part, may_become_ours, lock_timeout=0.1, only_locked=True) == "removed"
+
+
+@pytest.mark.parametrize("content", [b"", OURS[:1], OURS[:20], OURS])
+def test_a_part_of_a_file_of_ours_may_become_one(content: bytes) -> None:
+    assert may_become_ours(content)
+    assert not may_become_ours(content + b"x") or is_ours(content)
 
 
 def test_the_directory_is_synced_after_the_file_is_gone(tmp_path: Path, strace: list[str]) -> None:

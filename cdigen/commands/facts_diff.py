@@ -1,0 +1,195 @@
+"""cdigen diff --facts: what has changed on a host since the facts behind its specs were recorded."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cdigen.build.options import BuildOptions
+from cdigen.commands.facts_text import compare_entries
+from cdigen.commands.planning import Planner
+from cdigen.commands.record import parse_note
+from cdigen.commands.snapshot import Asked, ask_everything
+from cdigen.commands.target import open_target, read_input
+from cdigen.errors import CdigenError, FileError, ParseError, UsageError, one_line
+from cdigen.host import HostReadError
+from cdigen.host.recording import RecordingHost
+from cdigen.host.snapshot import SnapshotHost, load_snapshot
+from cdigen.inventory import Finding
+from cdigen.report import count, emit, emit_json, findings_to_json, say_findings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cdigen.commands.facts_text import Change
+    from cdigen.commands.record import Questions
+    from cdigen.commands.target import OpenTarget, Target
+    from cdigen.discover.gpus import AskNvml
+    from cdigen.host import Host
+    from cdigen.host.snapshot import Snapshot
+
+    Entries = Mapping[str, Mapping[str, object]]
+
+_KERNEL_TEXTS = ("/proc/devices", "/proc/driver/", "/sys/module/nvidia")
+"""Where files are whose content is read because a record has it, though discovery did not come to them.
+
+No others: a record may be anyone's, and must not choose which of this host's files are shown.
+"""
+
+
+def run_facts_diff(target: Target, *, facts: str, as_json: bool) -> int:
+    """Report how a host differs from its facts as they were recorded.
+
+    Args:
+        target: the host, seen from the roots of the record where it names none itself.
+        facts: the record, or any other snapshot; "-" is standard input.
+        as_json: report as JSON.
+
+    Returns:
+        0 if nothing has changed, else 1.
+
+    Raises:
+        FileError: the record or the host cannot be opened.
+        DocumentError: the record is not one.
+    """
+    record = _load(facts, target)
+    opened = open_target(target)
+    if target.snapshot is None:
+        dev_root = record.dev_root if target.driver_root is None else None
+        opened = replace(
+            opened,
+            driver_root=record.driver_root if target.driver_root is None else opened.driver_root,
+            dev_root=dev_root if target.dev_root is None else opened.dev_root,
+        )
+    recording = RecordingHost(opened.host)
+    asked = _ask(replace(opened, host=recording), target, parse_note(record.note))
+    now = _entries_now(recording, opened.host, record.host.entries)
+    with_gone = target.snapshot is None or asked.is_complete
+    result = compare_entries(record.host.entries, now, with_gone=with_gone)
+    findings = (
+        *_find_other_roots(record, opened),
+        *_find_refusal(asked, with_gone=with_gone),
+        *_find_denied(result.denied),
+    )
+    if as_json:
+        changes = [
+            {"path": change.path, "fact": change.fact, "old": change.old, "new": change.new}
+            for change in result.changes
+        ]
+        emit_json("diff-facts", {"facts": facts, "changes": changes, "findings": findings_to_json(findings)})
+    else:
+        say_findings(findings)
+        emit("".join(map(_line, result.changes)))
+    return 1 if result.changes else 0
+
+
+def _load(facts: str, target: Target) -> Snapshot:
+    if facts == "-" and target.snapshot == "-":
+        raise UsageError("--facts and --snapshot cannot both be standard input; name a file with one of them")
+    if facts != "-" and not os.path.lexists(facts):
+        raise FileError(
+            f"cannot read {one_line(facts)}: there is no record; keep the facts behind the next spec with: cdigen"
+            " generate --record FILE, or name another file"
+        )
+    return load_snapshot(read_input(facts), facts)
+
+
+def _ask(opened: OpenTarget, target: Target, questions: Questions | None) -> Asked:
+    """Ask the host what the record was asked.
+
+    Args:
+        opened: the host.
+        target: what the user wants of NVML, where that is not the default.
+        questions: those of the record; None asks everything, as for a snapshot.
+    """
+    ask_nvml: AskNvml = target.ask_nvml if target.ask_nvml != "auto" or questions is None else questions.ask_nvml
+    if questions is None:
+        return ask_everything(opened, ask_nvml=ask_nvml)
+    refusal: CdigenError | None = None
+    is_complete = False
+    try:
+        planner = Planner(replace(target, ask_nvml=ask_nvml), opened=opened)
+        for mode in questions.modes:
+            try:
+                planner.plan(BuildOptions(mode=mode))
+                is_complete = is_complete or mode == questions.modes[0]
+            except CdigenError as error:
+                if mode == questions.modes[0]:
+                    refusal, is_complete = error, planner.has_scanned
+    except CdigenError as error:
+        refusal = error
+    return Asked(refusal=refusal, is_complete=is_complete)
+
+
+def _entries_now(recording: RecordingHost, host: Host, recorded: Entries) -> Entries:
+    """Return what there is now, also of what discovery did not come to, as it was refused or took another way.
+
+    Args:
+        recording: what discovery has asked.
+        host: the host that it asked.
+        recorded: the entries of the record.
+    """
+    if isinstance(host, SnapshotHost):
+        there = {path: host.entries[path] for path in recorded if path in host.entries}
+        return {path: host.entries.get(path, entry) for path, entry in recording.entries.items()} | there
+    for path, entry in recorded.items():
+        with suppress(HostReadError):
+            if path not in recording.entries:
+                recording.lstat(path)
+            known = recording.entries.get(path, {})
+            if known.get("kind") != "file" or entry["kind"] != "file":
+                continue
+            if "text" in entry and not known.keys() & {"text", "base64"} and path.startswith(_KERNEL_TEXTS):
+                recording.read(path)
+            if "elf" in entry and not known.keys() & {"elf", "damaged"}:
+                with suppress(ParseError):
+                    recording.elf(path)
+    return recording.entries
+
+
+def _find_other_roots(record: Snapshot, opened: OpenTarget) -> Iterator[Finding]:
+    if record.driver_root != opened.driver_root:
+        yield Finding(
+            level="warning",
+            code="other-root",
+            subject=one_line(opened.driver_root),
+            message=f"the facts were recorded with --driver-root {one_line(record.driver_root)} and are compared with"
+            f" {one_line(opened.driver_root)}; leave --driver-root out to compare like with like",
+        )
+
+
+def _find_refusal(asked: Asked, *, with_gone: bool) -> Iterator[Finding]:
+    if asked.refusal is not None:
+        new = "" if asked.is_complete else ", so not all that is new was looked for"
+        gone = "" if with_gone else "; what is gone is not shown, as the snapshot may not have been asked for it"
+        yield Finding(
+            level="note",
+            code="refused",
+            subject="generate",
+            message=f"generate, without options, would refuse the host as it is now{new}"
+            f" (exit {asked.refusal.exit_code}): {asked.refusal}{gone}",
+        )
+
+
+def _find_denied(paths: tuple[str, ...]) -> Iterator[Finding]:
+    if paths:
+        yield Finding(
+            level="warning",
+            code="not-compared",
+            subject=one_line(paths[0]),
+            message=f"{count(len(paths), 'path')} cannot be looked at now, or could not be then, and"
+            f" {'is' if len(paths) == 1 else 'are'} not compared, such as {one_line(paths[0])}; run as root",
+        )
+
+
+def _line(change: Change) -> str:
+    entry = f"{change.path}, {change.fact}" if change.fact else change.path
+    if change.old is None:
+        text = f"+ {entry}: {change.new}"
+    elif change.new is None:
+        text = f"- {entry}: {change.old}"
+    else:
+        text = f"~ {entry}: {change.old} -> {change.new}"
+    return one_line(text) + "\n"

@@ -1,0 +1,425 @@
+"""`cdigen remove`: what cdigen wrote goes, whatever else is there stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cdigen.schema import find_schema_violations
+from tests.classes import gds_entries, imex_entries
+from tests.cli.program import bound_to_permissions, run_program
+from tests.hosts import minimal_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Cdigen, MakeSnapshot
+    from tests.cli.program import Run
+
+    Mount = Callable[..., None]
+
+OURS = b"# Written by cdigen 0.0.1 for NVIDIA driver 999.88.77.\ncdiVersion: 0.3.0\n"
+FOREIGN = b"cdiVersion: 0.3.0\nkind: nvidia.com/gpu\n"
+JSON = b'{\n  "cdiVersion": "0.3.0",\n  "kind": "nvidia.com/gpu"\n}\n'
+HINT = "remove it with rm if it is not needed"
+NO_HEADER = f"is JSON, which has no header that says who wrote it, and is left; {HINT}"
+PART = ".nvidia.yaml.0123456789abcdef.tmp"
+
+# The directories that are looked in without options, in a mount namespace of the program's own.
+ON_A_HOST = (
+    'for name in etc run var/lib; do mount --bind "$0/$name" "/$name"; done;'
+    ' [ "$(realpath /var/run)" = /run ] || mount --bind "$0/run" /var/run; exec "$@"'
+)
+
+
+@pytest.fixture
+def specs(tmp_path: Path) -> Path:
+    directory = tmp_path / "cdi"
+    directory.mkdir()
+    return directory
+
+
+def fill(directory: Path, files: dict[str, bytes]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (directory / name).write_bytes(content)
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(os.listdir(directory))
+
+
+def lines(*messages: str) -> str:
+    return "".join(f"cdigen: {message}\n" for message in messages)
+
+
+def report_of(run: Run) -> list[dict[str, str]]:
+    report = json.loads(run.out)
+    assert find_schema_violations(report, "report") == ()
+    assert report["report"] == "remove"
+    files: list[dict[str, str]] = report["files"]
+    return files
+
+
+# everything of ours
+
+
+@pytest.fixture
+def host(tmp_path: Path, root: None) -> Path:
+    """Return what is bound over /etc, /run and /var/lib."""
+    place = tmp_path / "host"
+    for name in ("etc", "run", "var/lib"):
+        (place / name).mkdir(parents=True)
+    return place
+
+
+def remove_on(host: Path, *arguments: str) -> Run:
+    return run_program("remove", *arguments, before=("unshare", "--mount", "sh", "-c", ON_A_HOST, str(host)))
+
+
+def fill_host(host: Path) -> None:
+    others = {
+        "amd.yaml": b"kind: amd.com/gpu\n",
+        "k8s.gpu.nvidia.com-claim_1.json": b'{"kind": "k8s.gpu.nvidia.com/claim"}',
+    }
+    fill(host / "etc/cdi", {"nvidia.yaml": OURS, "nvidia-gds.yaml": OURS, PART: OURS[:30], **others})
+    fill(host / "run/cdi", {"nvidia.yaml": OURS, "nvidia.yml": OURS, "mine.yaml": FOREIGN})
+    fill(host / "var/lib/cdigen", {"nvidia.snapshot.yaml": OURS})
+
+
+def test_all_of_ours_goes_and_nothing_else(host: Path) -> None:
+    fill_host(host)
+
+    run = remove_on(host)
+
+    assert (run.code, run.out) == (0, "")
+    assert run.err == lines(
+        f"removed /etc/cdi/{PART}",
+        "removed /etc/cdi/nvidia-gds.yaml",
+        "removed /etc/cdi/nvidia.yaml",
+        "removed /var/run/cdi/nvidia.yaml",
+        "removed /var/lib/cdigen/nvidia.snapshot.yaml",
+        "removed /var/lib/cdigen",
+    )
+    assert names(host / "etc/cdi") == ["amd.yaml", "k8s.gpu.nvidia.com-claim_1.json"]
+    assert names(host / "run/cdi") == ["mine.yaml", "nvidia.yml"]  # no engine reads a .yml
+    assert names(host / "var/lib") == []
+
+    again = remove_on(host)
+
+    nothing = (
+        "nothing to remove: no file in /etc/cdi, /var/run/cdi and /var/lib/cdigen is known for one that cdigen wrote"
+    )
+    assert (again.code, again.out, again.err) == (0, "", lines(nothing))
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(host: Path) -> None:
+    fill_host(host)
+
+    dry = remove_on(host, "--dry-run")
+
+    assert names(host / "etc/cdi") == [
+        PART,
+        "amd.yaml",
+        "k8s.gpu.nvidia.com-claim_1.json",
+        "nvidia-gds.yaml",
+        "nvidia.yaml",
+    ]
+    assert names(host / "var/lib/cdigen") == ["nvidia.snapshot.yaml"]
+    run = remove_on(host)
+    assert (dry.code, dry.out) == (0, "")
+    assert dry.err == run.err.replace(" removed ", " would remove ")
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_record_directory_with_something_else_in_it_stays(is_link: bool, host: Path) -> None:
+    fill(host / "etc/cdi", {"nvidia.yaml": OURS})
+    fill(host / "var/lib/cdigen", {"nvidia.snapshot.yaml": OURS} | ({} if is_link else {"nvidia.yaml": FOREIGN}))
+    said = []
+    if is_link:
+        (host / "var/lib/cdigen/nvidia.yaml").symlink_to("x")
+        link = "/var/lib/cdigen/nvidia.yaml is a symbolic link to x, which is not followed, and is left"
+        said = [f"warning: {link}; {HINT}"]
+
+    dry, run = remove_on(host, "--dry-run"), remove_on(host)
+
+    assert (run.code, run.out) == (0, "")
+    assert run.err == lines("removed /etc/cdi/nvidia.yaml", "removed /var/lib/cdigen/nvidia.snapshot.yaml", *said)
+    assert dry.err == run.err.replace(" removed ", " would remove ")
+    assert names(host / "var/lib/cdigen") == ["nvidia.yaml"]
+
+
+def test_a_host_that_never_had_cdigen_is_fine(host: Path) -> None:
+    run = remove_on(host, "--json")
+
+    assert (run.code, run.err, report_of(run)) == (0, "", [])
+
+
+def test_what_generate_writes_is_what_remove_takes(specs: Path, make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
+    snapshot = make_snapshot({**minimal_entries(), **imex_entries(0), **gds_entries(1)})
+    generate = ("generate", "--snapshot", snapshot, "--all-modes", "-o", specs / "nvidia.yaml")
+    assert cdigen(*generate).code == 0
+    written = names(specs)
+    assert written == ["nvidia-gds.yaml", "nvidia-imex.yaml", "nvidia-management.yaml", "nvidia.yaml"]
+
+    run = cdigen("remove", "--spec-dir", specs)
+
+    assert (run.code, run.out) == (0, "")
+    assert run.err == lines(*(f"removed {specs}/{name}" for name in written))
+    assert names(specs) == []
+
+
+def test_a_directory_that_has_two_names_is_looked_through_once(specs: Path, tmp_path: Path, cdigen: Cdigen) -> None:
+    fill(specs, {"nvidia.yaml": OURS, "nvidia.json": JSON})
+    (tmp_path / "link").symlink_to("cdi")
+
+    run = cdigen("remove", "--spec-dir", specs, "--spec-dir", tmp_path / "link", "--spec-dir", tmp_path / "none")
+
+    assert (run.code, run.out) == (0, "")
+    assert run.err == lines(f"note: {specs}/nvidia.json {NO_HEADER}", f"removed {specs}/nvidia.yaml")
+
+
+# what may be ours, and what is not
+
+
+def test_json_of_our_kind_and_links_are_left_and_said(specs: Path, tmp_path: Path, cdigen: Cdigen) -> None:
+    elsewhere = tmp_path / "elsewhere.yaml"
+    elsewhere.write_bytes(OURS)
+    kinds = {
+        "a": "nvidia.com/gpu",
+        "b": "management.nvidia.com/gpu",
+        "c": "k8s.gpu.nvidia.com/claim",
+        "d": "amd.com/gpu",
+    }
+    fill(specs, {f"{name}.json": b'{"kind":"%s"}' % kind.encode() for name, kind in kinds.items()})
+    fill(specs, {"late.json": b" " * 1000 + JSON, ".a.json.0123456789abcdef.tmp": JSON})
+    (specs / "link.yaml").symlink_to(elsewhere)
+    (specs / "broken.yaml").symlink_to("nowhere")
+    (specs / "link.json").symlink_to("a.json")
+    (specs / PART).symlink_to(elsewhere)
+    before = names(specs)
+
+    run = cdigen("remove", "--spec-dir", specs)
+
+    assert (run.code, run.out) == (0, "")
+    assert run.err == lines(
+        f"note: {specs}/a.json {NO_HEADER}",
+        f"note: {specs}/b.json {NO_HEADER}",
+        f"warning: {specs}/broken.yaml is a symbolic link to nowhere, which is not followed, and is left; {HINT}",
+        f"warning: {specs}/link.yaml is a symbolic link to {elsewhere}, which is not followed, and is left; {HINT}",
+        f"nothing to remove: no file in {specs} is known for one that cdigen wrote",
+    )
+    assert names(specs) == before
+    assert elsewhere.read_bytes() == OURS
+
+
+def test_what_is_no_regular_file_or_anothers_is_passed_over(specs: Path, cdigen: Cdigen) -> None:
+    (specs / "directory.yaml").mkdir()
+    os.mkfifo(specs / "pipe.yaml")
+    os.mkfifo(specs / PART)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(specs / "socket.yaml"))
+    fill(specs, {"empty.yaml": b"", "short.yaml": OURS[:10], "lower.yaml": OURS.lower(), "late.yaml": b"\n" + OURS})
+    fill(specs, {".x.yaml.0123456789abcdef.tmp": FOREIGN, ".x.yaml.0123456789ABCDEF.tmp": OURS, ".x.yaml.tmp": OURS})
+    before = names(specs)
+
+    run = cdigen("remove", "--spec-dir", specs)
+
+    assert run.err == lines(f"nothing to remove: no file in {specs} is known for one that cdigen wrote")
+    assert (run.code, run.out, names(specs)) == (0, "", before)
+
+
+@pytest.mark.parametrize("content", [b"", OURS[:5], OURS[:60], OURS], ids=["nothing", "header", "half", "all"])
+def test_what_a_killed_writer_left_goes(content: bytes, specs: Path, cdigen: Cdigen) -> None:
+    fill(specs, {PART: content})
+
+    run = cdigen("remove", "--spec-dir", specs)
+
+    assert (run.code, run.out, run.err, names(specs)) == (0, "", lines(f"removed {specs}/{PART}"), [])
+
+
+def test_an_odd_name_forges_no_line(specs: Path, cdigen: Cdigen) -> None:
+    odd = "a\ncdigen: removed everything\x1b[2J.yaml"
+    fill(specs, {odd: OURS, "-rf.yaml": OURS})
+    (specs / "b\n.yaml").symlink_to("c\nd")
+
+    reported = report_of(cdigen("remove", "--spec-dir", specs, "--dry-run", "--json"))
+    run = cdigen("remove", "--spec-dir", specs)
+
+    shown = f"{specs}/a\\ncdigen: removed everything\\x1b[2J.yaml"
+    left = f"{specs}/b\\n.yaml is a symbolic link to c\\nd, which is not followed, and is left; {HINT}"
+    assert run.err == lines(f"removed {specs}/-rf.yaml", f"removed {shown}", f"warning: {left}")
+    assert names(specs) == ["b\n.yaml"]
+    assert reported == [
+        {"path": f"{specs}/-rf.yaml", "state": "would-remove", "message": f"would remove {specs}/-rf.yaml"},
+        {"path": f"{specs}/{odd}", "state": "would-remove", "message": f"would remove {shown}"},
+        {"path": f"{specs}/b\n.yaml", "state": "left", "message": left},
+    ]
+
+
+def test_of_many_that_are_left_the_first_are_named(specs: Path, cdigen: Cdigen) -> None:
+    for number in range(15):
+        (specs / f"link{number:02}.yaml").symlink_to("x")
+
+    run = cdigen("remove", "--spec-dir", specs)
+
+    *named, rest, _ = run.err.splitlines(keepends=True)
+    assert [line.split()[2] for line in named] == [f"{specs}/link{number:02}.yaml" for number in range(10)]
+    assert rest == lines(f"warning: 5 more like these in {specs}; --json names them all")
+    assert len(report_of(cdigen("remove", "--spec-dir", specs, "--json"))) == 15
+
+
+def test_a_directory_of_a_hundred_thousand_names_is_no_trouble(specs: Path, mount: Mount) -> None:
+    mount(specs, "-t", "tmpfs", "tmpfs")  # gone quickly
+    directory_fd = os.open(specs, os.O_RDONLY)
+    for number in range(50_000):
+        os.mkdir(f"{number}.yaml", dir_fd=directory_fd)
+        os.mknod(f"k8s.gpu.nvidia.com-claim_{number}.json", dir_fd=directory_fd)
+    os.close(directory_fd)
+    fill(specs, {"nvidia.yaml": OURS})
+    start = time.monotonic()
+
+    run = run_program("remove", "--spec-dir", specs)
+
+    assert (run.code, run.out, run.err) == (0, "", lines(f"removed {specs}/nvidia.yaml"))
+    assert time.monotonic() - start < 30
+
+
+# files that are named
+
+
+def test_a_file_that_is_named_goes_alone(specs: Path, cdigen: Cdigen) -> None:
+    fill(specs, {"a.yaml": OURS, "b.yaml": OURS, "c.txt": OURS, "d.json": OURS})
+
+    run = cdigen("remove", specs / "a.yaml", specs / "c.txt", specs / "d.json", specs / "e.yaml", specs / "a.yaml")
+
+    assert (run.code, run.out) == (0, "")
+    assert run.err == lines(
+        f"removed {specs}/a.yaml", f"removed {specs}/c.txt", f"removed {specs}/d.json", f"{specs}/e.yaml is not there"
+    )
+    assert names(specs) == ["b.yaml"]
+
+
+def test_a_file_that_is_named_and_not_ours_is_refused_and_keeps_no_other_from_its_turn(
+    specs: Path, cdigen: Cdigen
+) -> None:
+    fill(specs, {"mine.yaml": FOREIGN, "nvidia.json": JSON, "ours.yaml": OURS, "z.yaml": OURS})
+    (specs / "link.yaml").symlink_to("z.yaml")
+    (specs / "directory").mkdir()
+    os.mkfifo(specs / "pipe.yaml")
+    arguments = [
+        specs / name for name in ("mine.yaml", "nvidia.json", "link.yaml", "directory", "pipe.yaml", "ours.yaml")
+    ]
+    expected = [
+        ("left", f"{specs}/mine.yaml was not written by cdigen and is left; {HINT}"),
+        ("left", f"{specs}/nvidia.json {NO_HEADER}"),
+        ("left", f"{specs}/link.yaml is a symbolic link to z.yaml and is left; name that, or use rm"),
+        ("left", f"{specs}/directory is not a regular file and is left; {HINT}"),
+        ("left", f"{specs}/pipe.yaml is not a regular file and is left; {HINT}"),
+        ("would-remove", f"would remove {specs}/ours.yaml"),
+    ]
+
+    dry = cdigen("remove", *arguments, "--dry-run", "--json")
+    run = cdigen("remove", *arguments)
+
+    assert (dry.code, dry.err) == (1, "")
+    assert [(one["state"], one["message"]) for one in report_of(dry)] == expected
+    assert [one["path"] for one in report_of(dry)] == [str(path) for path in arguments]
+    assert (run.code, run.out) == (1, "")
+    assert run.err == lines(*(f"error: {text}" for _, text in expected[:-1]), f"removed {specs}/ours.yaml")
+    assert names(specs) == ["directory", "link.yaml", "mine.yaml", "nvidia.json", "pipe.yaml", "z.yaml"]
+
+
+def test_files_and_directories_together_have_no_meaning(specs: Path, cdigen: Cdigen) -> None:
+    fill(specs, {"a.yaml": OURS})
+
+    run = cdigen("remove", "--spec-dir", specs, specs / "a.yaml")
+
+    message = "error: FILE and --spec-dir both say what to remove; choose one of them"
+    assert (run.code, run.out, run.err, names(specs)) == (2, "", lines(message), ["a.yaml"])
+
+
+# what cannot be done
+
+
+def test_a_full_disk_keeps_nothing_from_being_removed(specs: Path, mount: Mount, cdigen: Cdigen) -> None:
+    mount(specs, "-t", "tmpfs", "-o", "size=8k", "tmpfs")
+    fill(specs, {"nvidia.yaml": OURS, PART: OURS})
+    with pytest.raises(OSError, match="No space left"):
+        (specs / "more").write_bytes(b"x" * 4097)
+    (specs / "more").unlink()
+
+    run = cdigen("remove", "--spec-dir", specs)
+
+    assert (run.code, run.err) == (0, lines(f"removed {specs}/{PART}", f"removed {specs}/nvidia.yaml"))
+    assert names(specs) == []
+
+
+def test_a_read_only_directory_is_an_error_and_the_others_have_their_turn(
+    specs: Path, tmp_path: Path, mount: Mount, cdigen: Cdigen
+) -> None:
+    fill(specs, {"a.yaml": OURS, "b.yaml": OURS})
+    fill(tmp_path / "run", {"c.yaml": OURS})
+    mount(specs, "-o", "bind,ro", str(specs))
+
+    run = cdigen("remove", "--spec-dir", specs, "--spec-dir", tmp_path / "run")
+    named = cdigen("remove", specs / "a.yaml", tmp_path / "run/c.yaml")
+
+    why = "Read-only file system: make its file system writable"
+    assert (run.code, run.out) == (7, "")
+    assert run.err == lines(
+        f"error: cannot remove {specs}/a.yaml: {why}",
+        f"error: cannot remove {specs}/b.yaml: {why}",
+        f"removed {tmp_path}/run/c.yaml",
+    )
+    assert (named.code, named.err) == (
+        7,
+        lines(f"error: cannot remove {specs}/a.yaml: {why}", f"{tmp_path}/run/c.yaml is not there"),
+    )
+    assert names(specs) == ["a.yaml", "b.yaml"]
+
+
+def test_a_user_without_the_right_is_told_so(specs: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    fill(specs, {"a.yaml": OURS, "b.yaml": FOREIGN, "c.yaml": OURS, "d.json": JSON})
+    fill(secret, {"a.yaml": OURS})
+    (specs / "c.yaml").chmod(0)
+    (specs / "d.json").chmod(0)
+    specs.chmod(0o555)
+    secret.chmod(0)
+
+    run = run_program("remove", "--spec-dir", specs, "--spec-dir", secret, before=bound_to_permissions())
+    named = run_program("remove", secret / "a.yaml", specs / "c.yaml", "--json", before=bound_to_permissions())
+
+    specs.chmod(0o755)
+    secret.chmod(0o755)
+    assert (run.code, run.out) == (7, "")
+    assert run.err == lines(
+        f"error: cannot remove {specs}/a.yaml: Permission denied: run as root",
+        f"error: {specs}/c.yaml cannot be read (Permission denied), so that it is not known whose it is; run as root",
+        f"error: cannot look through {secret}: Permission denied; run as root",
+    )
+    assert (named.code, named.err) == (7, "")
+    assert [(one["state"], one["message"]) for one in report_of(named)] == [
+        ("failed", f"cannot look at {secret}/a.yaml: Permission denied; run as root"),
+        ("failed", f"cannot remove {specs}/c.yaml: Permission denied: run as root"),
+    ]
+    assert names(specs) == ["a.yaml", "b.yaml", "c.yaml", "d.json"]
+
+
+@pytest.mark.parametrize("name", ["file", "loop"])
+def test_a_directory_that_is_none_is_an_error(name: str, specs: Path, cdigen: Cdigen) -> None:
+    fill(specs, {"file": OURS})
+    (specs / "loop").symlink_to("loop")
+
+    run = cdigen("remove", "--spec-dir", specs / name)
+
+    reason = {"file": "Not a directory", "loop": "Too many levels of symbolic links"}[name]
+    message = f"error: cannot look through {specs}/{name}: {reason}; see what is there with ls -ld"
+    assert (run.code, run.out, run.err) == (7, "", lines(message))
