@@ -26,6 +26,17 @@ EXAMPLES = [
 ]
 
 
+DOCUMENTED = [
+    pytest.param(command, output, id=f"{path.name}: {command}")
+    for path in sorted((ROOT / "docs").glob("*.md"))
+    for block in re.findall(r"```console\n(.*?)```", path.read_text(), re.DOTALL)
+    for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+]
+"""Of docs/: commands that are run in a clone of the repository, on `DOCUMENTED_HOST` if they name no other."""
+
+DOCUMENTED_HOST = ROOT / "golden/gb200-580-imex/snapshot.yaml"
+
+
 def rows(heading: str) -> list[list[str]]:
     """Return the cells of the first table below a heading, without its header."""
     table = re.search(rf"^#+ {re.escape(heading)}$.*?\n\n?(\|.*?)(?:\n\n|\Z)", README, re.DOTALL | re.MULTILINE)
@@ -52,6 +63,28 @@ def test_an_example_prints_what_the_readme_shows(command: str, output: str, tmp_
         env=environment,
     )
     assert done.stdout.replace(str(spec), DEFAULT_OUTPUT) == output
+
+
+@pytest.mark.parametrize(("command", "output"), DOCUMENTED)
+def test_an_example_prints_what_the_documents_show(command: str, output: str, tmp_path: Path) -> None:
+    program, *arguments = shlex.split(command)
+    assert program == "cdigen"
+    spec = tmp_path / "nvidia.yaml"
+    environment = {
+        **os.environ,
+        "CDIGEN_GENERATE_SNAPSHOT": str(DOCUMENTED_HOST),
+        "CDIGEN_GENERATE_OUTPUT": str(spec),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "cdigen", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
+    assert done.stdout.replace(str(tmp_path), "/etc/cdi") == output
 
 
 def test_there_are_examples() -> None:

@@ -37,6 +37,7 @@ for _command in (
     reading.diff,
     reading.validate,
     reading.lint_image,
+    reading.check,
     reading.doctor,
 ):
     cli.add_command(_command)

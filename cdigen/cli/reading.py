@@ -10,6 +10,7 @@ import click
 from cdigen.cli.options import (
     BUILD_OPTIONS,
     JSON,
+    PROBE_OPTIONS,
     TARGET_OPTIONS,
     given_options,
     take_build_options,
@@ -122,6 +123,27 @@ def lint_image(image: str, driver_version: str | None, as_json: bool, **values: 
     from cdigen.commands.lint_image import run_lint_image
 
     return run_lint_image(image, target, driver_version=driver_version, as_json=as_json)
+
+
+@click.command()
+@click.option(
+    "--spec",
+    metavar="FILE",
+    help="Look at this file; - is standard input.  [default: all from which an engine takes NVIDIA's devices]",
+)
+@JSON
+@with_options(*PROBE_OPTIONS)
+def check(spec: str | None, as_json: bool, **values: Any) -> int:
+    """Tell whether the spec that the engines will use is still true of this host.
+
+    Whether what it mounts is there and of the driver's version, whether its devices are those of the host, and whether
+    another spec hides it. A spec of cdigen's is compared with what would be written now with its own options. Nothing
+    is changed and no GPU is woken; any user may run it, every minute. Exit 0 if it is true, else 1.
+    """
+    target = take_target(values)
+    from cdigen.commands.check import run_check
+
+    return run_check(target, spec=spec, as_json=as_json)
 
 
 @click.command()

@@ -11,6 +11,7 @@ from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
 from cdigen.doctor.selinux import check_selinux
 from cdigen.doctor.specs import check_specs
+from cdigen.doctor.truth import check_truth
 from cdigen.doctor.units import check_units, units_command
 
 if TYPE_CHECKING:
@@ -24,12 +25,16 @@ def diagnose(context: Context) -> tuple[Diagnosis, ...]:
     commands = [*version_commands(programs), *([units] if units else [])]
     answers = context.runner(commands) if context.runner else ()
     engine_lines, engines = check_engines(context, programs, answers[: len(programs)])
+    driver_lines = check_driver(context)
+    spec_lines, specs = check_specs(context, engines)
+    said = {line.message for line in driver_lines}
     return (
         *check_pci(context),
         *check_kernel(context),
         *check_nodes(context),
-        *check_driver(context),
-        *check_specs(context, engines),
+        *driver_lines,
+        *spec_lines,
+        *(line for spec in specs for line in check_truth(context, spec) if line.message not in said),
         *engine_lines,
         *check_selinux(context),
         *check_units(context, answers[len(programs)] if answers and units else None),

@@ -33,6 +33,7 @@ class FoundSpec:
         author: "cdigen", "the vendor's generator" or "somebody".
         mode: its permission bits; 0 if a snapshot does not tell.
         hooks: paths of the programs that it lets run in every container's start.
+        data: its bytes.
     """
 
     file: SpecFile
@@ -40,6 +41,7 @@ class FoundSpec:
     author: str
     mode: int
     hooks: tuple[str, ...]
+    data: bytes
 
     @property
     def version(self) -> str:
@@ -89,20 +91,30 @@ def _read(context: Context, directory: str, name: str) -> FoundSpec | None:
     found = system.find(path)
     if found is None or found[1].kind != "file":
         return None
-    data = system.read(path) or b""
+    spec = read_spec(context, path, system.read(path) or b"", found[1].mode)
+    is_named_so = spec.author == "cdigen" or name.startswith("nvidia")
+    is_nvidias = spec.file.kind is not None and (spec.author == "cdigen" or spec.file.kind.startswith(_NVIDIA))
+    return spec if is_nvidias or (spec.file.kind is None and is_named_so) else None
+
+
+def read_spec(context: Context, path: str, data: bytes, mode: int) -> FoundSpec:
+    """Return the spec in a file, whatever is in it, of whatever kind.
+
+    Args:
+        context: tells ours by its first bytes.
+        path: the file.
+        data: its content.
+        mode: its permission bits; 0 if they are not known.
+    """
     ours = context.is_ours(data)
     document: object = None
     try:
-        document = parse_document(data, is_json=name.endswith(".json"))
+        document = parse_document(data, is_json=path.endswith(".json"))
         violations = find_violations(document)
         problems = (summarise(violations),) if violations else ()
     except ParseError as error:
         problems = (one_line(str(error)),)
     kind = document.get("kind") if isinstance(document, dict) else None
-    if not (isinstance(kind, str) and kind.startswith(_NVIDIA)):
-        if not problems or not (ours or name.startswith("nvidia")):
-            return None
-        kind = None
     hooks = tuple(
         dict.fromkeys(value for _, value in find_in_edits(document, ("hooks", "*", "path")) if isinstance(value, str))
     )
@@ -110,14 +122,15 @@ def _read(context: Context, directory: str, name: str) -> FoundSpec | None:
         file=SpecFile(
             path=path,
             rank=0,
-            kind=kind,
+            kind=kind if isinstance(kind, str) and (ours or not problems or kind.startswith(_NVIDIA)) else None,
             document=None if problems else cast("Mapping[str, object]", document),
             problems=problems,
         ),
-        directory=directory,
+        directory=path.rpartition("/")[0],
         author=_author(path, ours, hooks),
-        mode=found[1].mode,
+        mode=mode,
         hooks=hooks,
+        data=data,
     )
 
 

@@ -23,8 +23,8 @@ _GENERATE = "cdigen generate"
 _MAX_NAMED = 3
 
 
-def check_specs(context: Context, engines: Sequence[Engine]) -> tuple[Diagnosis, ...]:
-    """Return a line for every spec for NVIDIA's devices, and for every engine, which of them it takes.
+def check_specs(context: Context, engines: Sequence[Engine]) -> tuple[tuple[Diagnosis, ...], tuple[FoundSpec, ...]]:
+    """Return a line for every spec for NVIDIA's devices, and for every engine, which of them it takes; and the specs.
 
     Args:
         context: the host.
@@ -36,18 +36,19 @@ def check_specs(context: Context, engines: Sequence[Engine]) -> tuple[Diagnosis,
     )
     specs, lines = find_specs(context, directories)
     if not specs and not lines and context.is_recorded:
-        return (diagnosis("spec", " and ".join(directories), "unknown", NOT_RECORDED),)
+        return (diagnosis("spec", " and ".join(directories), "unknown", NOT_RECORDED),), ()
     found = [*lines]
     for spec in specs:
-        found += _judge_file(context, spec)
+        found += judge_file(context, spec)
     seen: set[tuple[str, ...]] = set()
     for engine in readers:
         found += _judge_engine(engine, specs, shadows=engine.directories not in seen, blind=bool(lines))
         seen.add(engine.directories)
-    return tuple(found)
+    return tuple(found), specs
 
 
-def _judge_file(context: Context, spec: FoundSpec) -> Iterator[Diagnosis]:
+def judge_file(context: Context, spec: FoundSpec) -> Iterator[Diagnosis]:
+    """Yield what is wrong with a spec whoever reads it, and whose it is."""
     path, remove = spec.file.path, f"{_GENERATE} --output {spec.file.path}, or remove it"
     if spec.file.problems:
         message = f"not a valid spec, so engines pass it over: {spec.file.problems[0]}"

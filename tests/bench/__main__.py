@@ -114,6 +114,7 @@ def report_main(tree: HostTree, runs: int, scratch: Path) -> None:
             Candidate(name=bare, command=[sys.executable, "-c", "pass"]),
             Candidate(name="first generate", command=generate, before=lambda: output.unlink(missing_ok=True)),
             Candidate(name="generate, unchanged", command=generate),
+            Candidate(name="check", command=cdigen("check", "--host-root", str(tree.root), "--spec", str(output))),
             Candidate(name="--help", command=cdigen("--help")),
             Candidate(
                 name="all four libraries imported",

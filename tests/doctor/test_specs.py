@@ -34,7 +34,7 @@ def spec(*names: str, ours: bool = False, version: str = "0.5.0", hook: str | No
 
 
 def check(entries: Entries, *engines: Engine, is_recorded: bool = False) -> list[str]:
-    return lines(check_specs(context_of(entries, is_recorded=is_recorded), engines))
+    return lines(check_specs(context_of(entries, is_recorded=is_recorded), engines)[0])
 
 
 def test_our_spec_is_taken_by_every_engine() -> None:
@@ -158,4 +158,4 @@ def test_modes_that_close_a_spec_to_rootless_engines_are_warnings(tmp_path: Path
 
 
 def check_specs_live(root: Path) -> list[str]:
-    return lines(check_specs(context_of(LiveHost(str(root))), [PODMAN]))
+    return lines(check_specs(context_of(LiveHost(str(root))), [PODMAN])[0])

@@ -24,6 +24,7 @@ SPEC = Path("/etc/cdi/nvidia.yaml")
 SEEN = Path("/run/seen")
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu/nvidia/current")
 HIDDEN = Path("/srv/hidden")
+RECORD = Path("/var/lib/cdigen/nvidia.snapshot.yaml")
 HOST = Path("/srv/host")
 DROP_IN = Path("/run/systemd/system/cdigen.service.d/test.conf")
 PROPERTIES = ("ActiveState", "SubState", "Result", "ExecMainStatus", "InvocationID")
@@ -58,6 +59,20 @@ def said(unit: str = "cdigen.service") -> list[str]:
     match = (f"_SYSTEMD_UNIT={unit}", f"_SYSTEMD_INVOCATION_ID={invocation}", "SYSLOG_IDENTIFIER=cdigen")
     do("journalctl", "--sync")
     return do("journalctl", "--boot", "--quiet", "--no-pager", "--output=cat", *match).splitlines()
+
+
+def ask(verb: str, *arguments: str) -> dict[str, Any]:
+    """Return what a verb of cdigen says of this host, and its exit code."""
+    command = ["cdigen", verb, "--procfs", str(HOST / "proc"), "--sysfs", str(HOST / "sys"), *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return {"code": done.returncode, "out": done.stdout.replace("\n                  -> ", " -> ").splitlines()}
+
+
+def record() -> dict[str, object]:
+    """Return what tells whether the recorded facts are the same, and their first line."""
+    status = RECORD.stat()
+    with RECORD.open() as file:
+        return {"inode": status.st_ino, "mtime": status.st_mtime_ns, "head": file.readline()}
 
 
 def wait_for(what: str, condition: Callable[[], bool], *, pause: float = 0.02) -> None:
@@ -153,6 +168,8 @@ def look_at_boot() -> dict[str, Any]:
         "said": said(),
         "said by nodes": said("cdigen-nodes.service"),
         "spec": spec(),
+        "record": record(),
+        "check": ask("check"),
         "engines": {path.name: path.read_text().strip() for path in SEEN.iterdir() if path.name != "container"},
         "container": (SEEN / "container").read_text(),
         "cycles": [line for line in (verified + journal).splitlines() if "rdering cycle" in line],
@@ -207,8 +224,26 @@ def first() -> dict[str, Any]:
         bring_back()
 
     run_after(change_often)
-    report["after many changes"] = {"unit": show(), "spec": spec(), "path": show("cdigen.path")}
+    report["after many changes"] = {"unit": show(), "spec": spec(), "path": show("cdigen.path"), "record": record()}
+    report["late module"] = start_before_the_module()
     return report
+
+
+def start_before_the_module() -> dict[str, Any]:
+    """Start the unit while the module is not loaded, which comes two seconds later, with what udev does then."""
+    parts = [HOST / "proc/driver/nvidia", HOST / "sys/module/nvidia"]
+    for part in parts:
+        part.rename(part.with_name("late"))
+    for node in Path("/dev").glob("nvidia[0-9]*"):
+        node.unlink()
+    do("systemctl", "start", "--no-block", "cdigen.service")
+    wait_for("the wait for the module", lambda: any("waiting" in line for line in said()), pause=0.1)
+    time.sleep(2)
+    report: dict[str, Any] = {"state": show()["ActiveState"], "said before": said()}
+    for part in parts:
+        part.with_name("late").rename(part)
+    run_after(lambda: do("systemctl", "start", "cdigen-refresh.service"))
+    return {**report, "unit": show(), "said": said(), "spec": spec()}
 
 
 def second() -> dict[str, Any]:
@@ -222,7 +257,8 @@ def second() -> dict[str, Any]:
     report["before the upgrade"] = spec()
     packages = sorted(str(path) for path in Path("/srv/upgrade").glob("*.deb"))
     run_after(lambda: do("dpkg", "--force-depends", "--install", *packages))
-    report["after the upgrade"] = {"unit": show(), "said": said(), "spec": spec(), "seen": do("systemctl", "--failed")}
+    report["after the upgrade"] = {"unit": show(), "said": said(), "spec": spec(), "record": record()}
+    report["after the upgrade"].update(check=ask("check"), doctor=ask("doctor"), diff=ask("diff", "--facts"))
     # What a reboot would do: the new module is loaded.
     for path in HOST.rglob("*"):
         if path.is_file() and path.name in ("version", "information"):
@@ -247,11 +283,14 @@ def third() -> dict[str, Any]:
         "said": said(),
         "spec": spec(),
         "nodes": show("cdigen-nodes.service"),
+        "check": ask("check"),
+        "doctor": ask("doctor"),
     }
-    places = ("/etc", "/usr", "/var/lib/systemd", "/run")
+    places = ("/etc", "/usr", "/var/lib", "/run")
     report["uninstall"] = {
         "said": do("env", "PREFIX=/usr", "/srv/source/systemd/install", "uninstall"),
         "left": do("find", *filter(os.path.exists, places), "-xdev", "-name", "*cdigen*").splitlines(),
+        "specs": sorted(path.name for path in SPEC.parent.iterdir()),
         "units": do("systemctl", "list-unit-files", "--no-legend", "cdigen*").splitlines(),
     }
     return report

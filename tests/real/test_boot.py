@@ -234,6 +234,7 @@ def libraries(spec: dict[str, Any]) -> set[str]:
 WRITTEN = [
     "cdigen: wrote /etc/cdi/nvidia.yaml: driver 535.309.01, 8 GPUs, 17 devices, 110 mounts",
     "cdigen: wrote /etc/cdi/nvidia-management.yaml: driver 535.309.01, 1 device, 12 nodes, 110 mounts",
+    "cdigen: wrote /var/lib/cdigen/nvidia.snapshot.yaml: the facts behind 2 specs",
 ]
 UNCHANGED = [line.replace("wrote", "unchanged:") for line in WRITTEN]
 
@@ -289,6 +290,30 @@ def test_a_renewed_linker_cache_starts_it_and_nothing_is_written(first: dict[str
     assert report["spec"] == first["boot"]["spec"]
 
 
+def test_the_spec_is_true_after_every_boot(
+    first: dict[str, Any], second: dict[str, Any], third: dict[str, Any], driver_debian: HostTree
+) -> None:
+    for report, version in ((first, driver_debian.version), (second, driver_debian.version), (third, UPGRADED_VERSION)):
+        is_true = f"true of this host: driver {version}"
+        lines = [
+            f"ok       spec     /etc/cdi/nvidia-management.yaml: {is_true}, 1 device, 12 nodes, 110 mounts",
+            f"ok       spec     /etc/cdi/nvidia.yaml: {is_true}, 8 GPUs, 17 devices, 110 mounts",
+        ]
+        check = report["boot"]["check"]
+        assert (check["code"], check["out"]) == (0, [*lines, "", "2 ok, 0 warnings, 0 problems, 0 unknown"])
+
+
+def test_a_module_that_is_late_is_waited_for(first: dict[str, Any]) -> None:
+    report = first["late module"]
+
+    assert report["state"] == "activating"
+    waiting = "cdigen: note: waiting for the driver, 30 s at most: the kernel module nvidia is not loaded"
+    assert report["said before"] == [waiting]
+    assert outcome(report) == ("inactive", "success", "0")
+    assert report["said"] == UNCHANGED
+    assert report["spec"] == first["after many changes"]["spec"]
+
+
 def test_no_change_is_lost_that_comes_while_it_runs(first: dict[str, Any]) -> None:
     before = libraries(first["boot"]["spec"])
 
@@ -335,6 +360,35 @@ def test_an_upgrade_is_refused_until_its_module_is_loaded(second: dict[str, Any]
     assert report["spec"] == second["before the upgrade"]
 
 
+def test_check_and_doctor_tell_of_the_upgrade(second: dict[str, Any], driver_debian: HostTree) -> None:
+    report = second["after the upgrade"]
+    old = driver_debian.version
+
+    story = (
+        f"the kernel module is {old} (/proc/driver/nvidia/version) but the user-space driver is {UPGRADED_VERSION}"
+        f" (/usr/lib/x86_64-linux-gnu/nvidia/current/libcuda.so.{UPGRADED_VERSION}) -> reboot to load the module that"
+        f" was installed with it, or install the user-space driver {old}"
+    )
+    for verb, topic in (("check", "spec     /etc/cdi/nvidia.yaml"), ("doctor", "driver   /")):
+        assert report[verb]["code"] == 1
+        assert f"problem  {topic}: {story}" in report[verb]["out"]
+    (gone,) = [line for line in report["check"]["out"] if "/etc/cdi/nvidia.yaml: " in line and "are gone" in line]
+    assert gone.startswith("problem  spec     /etc/cdi/nvidia.yaml: 6 of the 50 files that it mounts are gone: ")
+    assert gone in report["doctor"]["out"]
+    failed = "problem  systemd  cdigen.service: failed: exit-code, exit code 4 -> journalctl -b -u cdigen.service, mend"
+    assert [line for line in report["doctor"]["out"] if line.startswith(failed)]
+
+
+def test_the_record_tells_what_has_changed_since(second: dict[str, Any], driver_debian: HostTree) -> None:
+    report = second["after the upgrade"]
+
+    assert report["record"] == second["boot"]["record"]
+    assert report["diff"]["code"] == 1
+    libcuda = "/usr/lib/x86_64-linux-gnu/nvidia/current/libcuda.so"
+    changed = [line for line in report["diff"]["out"] if libcuda in line.partition(": ")[0]]
+    assert [line.partition(": ")[0] for line in changed] == []
+
+
 def test_the_boot_with_the_new_module_writes_a_new_spec(second: dict[str, Any], third: dict[str, Any]) -> None:
     boot = third["boot"]
 
@@ -356,12 +410,26 @@ def test_a_driver_that_is_removed_is_no_failure(third: dict[str, Any]) -> None:
     assert (report["nodes"]["Result"], report["nodes"]["ExecMainStatus"]) == ("success", "3")
 
 
+def test_check_and_doctor_tell_of_the_removal(third: dict[str, Any]) -> None:
+    report = third["after the removal"]
+
+    story = (
+        "no NVIDIA driver: neither /proc/driver/nvidia/version nor a libcuda.so.<version> below / -> install the"
+        " driver, or name its directory with --driver-root"
+    )
+    assert (report["check"]["code"], report["doctor"]["code"]) == (1, 1)
+    assert f"problem  spec     /etc/cdi/nvidia.yaml: {story}" in report["check"]["out"]
+    assert f"problem  driver   /: {story}" in report["doctor"]["out"]
+
+
 def test_after_an_uninstall_nothing_is_left_but_edited_settings(third: dict[str, Any]) -> None:
     report = third["uninstall"]
 
     assert "install: /etc/cdigen/cdigen.env was edited and is left there" in report["said"].splitlines()
+    assert "cdigen: removed /etc/cdi/nvidia.yaml" in report["said"].splitlines()
     assert report["left"] == ["/etc/cdigen", "/etc/cdigen/cdigen.env"]
     assert report["units"] == []
+    assert report["specs"] == []
 
 
 UDEV = """\

@@ -1,0 +1,57 @@
+"""cdigen check: are the specs that engines will use still true of this host?"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cdigen.commands.diagnoses import diagnoses_to_json, emit_diagnoses
+from cdigen.commands.looking import open_context
+from cdigen.commands.target import read_input
+from cdigen.doctor.spec_files import read_spec
+from cdigen.doctor.written import check_one, check_written
+from cdigen.report import emit_json
+
+if TYPE_CHECKING:
+    from cdigen.commands.target import Target
+
+
+def run_check(target: Target, *, spec: str | None, as_json: bool) -> int:
+    """Report what is no longer true.
+
+    Args:
+        target: the host.
+        spec: the file to look at, "-" for standard input; None for all from which an engine takes NVIDIA's devices.
+        as_json: report as JSON.
+
+    Returns:
+        1 if there is a problem or a warning, else 0.
+
+    Raises:
+        FileError: `spec` cannot be read.
+        FileError, DocumentError, LinkError: the host or the snapshot cannot be opened.
+    """
+    context = open_context(target)
+    if spec is None:
+        found = check_written(context)
+    else:
+        data = read_input(spec)
+        is_on_host = spec != "-" and not context.is_recorded and target.host_root in (None, "/")
+        path = os.path.abspath(spec) if is_on_host else spec
+        found = check_one(context, read_spec(context, path, data, _mode(spec)), is_on_host=is_on_host)
+    is_true = all(one.level in ("ok", "unknown") for one in found)
+    if as_json:
+        emit_json("check", {"spec": spec, "true": is_true, "diagnoses": diagnoses_to_json(found)})
+    else:
+        emit_diagnoses(found)
+    return 0 if is_true else 1
+
+
+def _mode(path: str) -> int:
+    """Return the permission bits of a file; 0 for standard input, or one that has gone."""
+    with suppress(OSError):
+        if path != "-":
+            return stat.S_IMODE(os.stat(path).st_mode)
+    return 0

@@ -1,0 +1,64 @@
+"""Whether the specs that engines will use are still true, for a probe that asks often."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.discover.driver import has_gpu_node, has_module
+from cdigen.doctor.diagnosis import UNREADABLE, diagnosis
+from cdigen.doctor.engines import check_engines, find_programs, version_commands
+from cdigen.doctor.specs import check_specs, judge_file
+from cdigen.doctor.truth import check_truth
+
+if TYPE_CHECKING:
+    from cdigen.doctor.diagnosis import Context, Diagnosis
+    from cdigen.doctor.spec_files import FoundSpec
+
+
+def check_written(context: Context) -> tuple[Diagnosis, ...]:
+    """Return what is wrong with any spec that an engine takes NVIDIA's devices from, and a line for each that is true.
+
+    A host without a driver and without a spec is right as it is.
+    """
+    lines, specs = _survey(context)
+    truth = [line for spec in specs for line in check_truth(context, spec)]
+    wrong = [line for line in lines if line.level != "ok"]
+    if not specs and not has_module(context.views.system) and not has_gpu_node(context.views.dev):
+        wrong = [line for line in wrong if line.subject.startswith("/")]  # not that engines find nothing
+        return (*wrong, diagnosis("spec", "specs", "ok", "no driver is loaded, and there is no spec for its devices"))
+    return tuple(dict.fromkeys([*wrong, *truth]))
+
+
+def check_one(context: Context, spec: FoundSpec, *, is_on_host: bool) -> tuple[Diagnosis, ...]:
+    """Return what is wrong with one spec, or the line that it is true.
+
+    Args:
+        context: the host.
+        spec: the spec.
+        is_on_host: whether its path is one of the host, where engines may find it.
+    """
+    path = spec.file.path
+    found = [line for line in judge_file(context, spec) if line.level != "ok"]
+    if is_on_host:
+        lines, specs = _survey(context)
+        here = {other.file.path for other in specs if _is_same(context, other.file.path, path)}
+        found += [
+            line
+            for line in lines
+            if line.level != "ok" and here & {line.subject, *line.message.replace(",", "").split()}
+        ]
+    return tuple(dict.fromkeys([*found, *check_truth(context, spec)]))
+
+
+def _survey(context: Context) -> tuple[tuple[Diagnosis, ...], tuple[FoundSpec, ...]]:
+    programs = find_programs(context.views.system)
+    answers = context.runner(version_commands(programs)) if context.runner else ()
+    _, engines = check_engines(context, programs, answers)
+    return check_specs(context, engines)
+
+
+def _is_same(context: Context, path: str, other: str) -> bool:
+    try:
+        return context.views.system.resolve(path) == context.views.system.resolve(other)
+    except UNREADABLE:
+        return False
