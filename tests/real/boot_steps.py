@@ -255,6 +255,7 @@ def second() -> dict[str, Any]:
     drop_in("")
     do("systemctl", "restart", "cdigen.service")
     report["before the upgrade"] = spec()
+    report["record before the upgrade"] = record()
     packages = sorted(str(path) for path in Path("/srv/upgrade").glob("*.deb"))
     run_after(lambda: do("dpkg", "--force-depends", "--install", *packages))
     report["after the upgrade"] = {"unit": show(), "said": said(), "spec": spec(), "record": record()}
@@ -286,7 +287,7 @@ def third() -> dict[str, Any]:
         "check": ask("check"),
         "doctor": ask("doctor"),
     }
-    places = ("/etc", "/usr", "/var/lib", "/run")
+    places = ("/etc", "/usr", "/var/lib/cdigen", "/var/lib/systemd", "/run")
     report["uninstall"] = {
         "said": do("env", "PREFIX=/usr", "/srv/source/systemd/install", "uninstall"),
         "left": do("find", *filter(os.path.exists, places), "-xdev", "-name", "*cdigen*").splitlines(),
