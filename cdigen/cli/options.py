@@ -140,6 +140,13 @@ def given_options(context: click.Context, *, except_for: Sequence[str]) -> list[
     ]
 
 
+def are_defaults(context: click.Context, *, except_for: Sequence[str]) -> bool:
+    """Tell whether no option is given, on the command line or by environment, but for those in `except_for`."""
+    default = click.core.ParameterSource.DEFAULT
+    names = (parameter.name or "" for parameter in context.command.params if parameter.name not in except_for)
+    return all(context.get_parameter_source(name) is default for name in names)
+
+
 def take_target(values: dict[str, Any]) -> Target:
     """Take the values of `TARGET_OPTIONS` out of a verb's own; raises UsageError if they do not go together."""
     from cdigen.commands.target import Target

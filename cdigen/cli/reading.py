@@ -12,6 +12,7 @@ from cdigen.cli.options import (
     JSON,
     PROBE_OPTIONS,
     TARGET_OPTIONS,
+    are_defaults,
     given_options,
     take_build_options,
     take_target,
@@ -75,11 +76,13 @@ def explain(patterns: tuple[str, ...], as_json: bool, **values: Any) -> int:
 def diff(context: click.Context, /, spec: str | None, facts: str | None, as_json: bool, **values: Any) -> int:
     """Show what generate would change in a spec, entry by entry; with --facts, what has changed on the host.
 
-    + is new, - is gone, ~ is changed. Exit 0 if there is no change, else 1.
+    + is new, - is gone, ~ is changed. Without options of generate, those in the spec's header count. Exit 0 if there is
+    no change, else 1.
     """
     target, options = take_target(values), take_build_options(values)
+    of_target = tuple(field.name for field in fields(target))
     if facts is not None:
-        given = given_options(context, except_for=("facts", "as_json", *(field.name for field in fields(target))))
+        given = given_options(context, except_for=("facts", "as_json", *of_target))
         if given:
             raise click.UsageError(f"--facts reads no spec and cannot be used together with {', '.join(given)}.")
         from cdigen.commands.facts_diff import run_facts_diff
@@ -87,7 +90,8 @@ def diff(context: click.Context, /, spec: str | None, facts: str | None, as_json
         return run_facts_diff(target, facts=facts, as_json=as_json)
     from cdigen.commands.diff import run_diff
 
-    return run_diff(target, options, spec=spec, as_json=as_json)
+    is_own = are_defaults(context, except_for=("spec", "facts", "as_json", *of_target))
+    return run_diff(target, None if is_own else options, spec=spec, as_json=as_json)
 
 
 @click.command()

@@ -5,36 +5,42 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cdigen.build.choices import Choices
+from cdigen.build.options import BuildOptions
 from cdigen.build.spec import build_spec
 from cdigen.cdi.entries import entries_of
 from cdigen.cdi.model import to_document
-from cdigen.commands.own_files import output_of
+from cdigen.commands.own_files import is_ours, output_of, read_choices
 from cdigen.commands.planning import plan_target
-from cdigen.commands.spec_file import load_spec
+from cdigen.commands.spec_file import read_spec
+from cdigen.commands.target import read_input
 from cdigen.errors import one_line
 from cdigen.report import emit, emit_json, findings_to_json, say_findings
 
 if TYPE_CHECKING:
-    from cdigen.build.options import BuildOptions
     from cdigen.commands.target import Target
 
 
-def run_diff(target: Target, options: BuildOptions, *, spec: str | None, as_json: bool) -> int:
+def run_diff(target: Target, options: BuildOptions | None, *, spec: str | None, as_json: bool) -> int:
     """Report how the spec at `spec` differs from what generate would write.
 
     Args:
         target: the host.
-        options: the choices.
+        options: the choices; None for those in the spec's header, or the defaults if it is not ours.
         spec: the file to compare with, None for the mode's own; one that does not exist has no entry.
         as_json: report as JSON.
 
     Returns:
         0 if the entries are the same, else 1.
     """
-    spec = output_of(options.mode) if spec is None else spec
+    spec = output_of("auto" if options is None else options.mode) if spec is None else spec
+    data = read_input(spec) if spec == "-" or os.path.lexists(spec) else None
+    if options is None:
+        choices = read_choices(data, spec) if data is not None and is_ours(data) else Choices(options=BuildOptions())
+        target, options = target.with_roots(choices.driver_root, choices.dev_root), choices.options
     planned = plan_target(target, options)
     new = entries_of(to_document(build_spec(planned.plan)))
-    old = entries_of(load_spec(spec)) if spec == "-" or os.path.lexists(spec) else {}
+    old = {} if data is None else entries_of(read_spec(data, spec))
     changes = [(key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     if as_json:
         emit_json(

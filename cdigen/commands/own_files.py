@@ -6,10 +6,13 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from cdigen import __version__
+from cdigen.errors import DocumentError, ParseError, one_line
 from cdigen.report import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cdigen.build.choices import Choices
 
 DEFAULT_OUTPUT = "/etc/cdi/nvidia.yaml"
 
@@ -59,6 +62,26 @@ def header_options(data: bytes) -> str:
         if line.startswith(_OPTIONS_BYTES):
             return line[len(_OPTIONS_BYTES) :].decode(errors="replace")
     return ""
+
+
+def read_choices(data: bytes, path: str) -> Choices:
+    """Return the choices with which a spec of ours was made.
+
+    Args:
+        data: the spec.
+        path: where it is, for the error.
+
+    Raises:
+        DocumentError: its header has options that no spec has.
+    """
+    from cdigen.build.choices import parse_choices
+
+    try:
+        return parse_choices(header_options(data))
+    except ParseError as error:
+        raise DocumentError(
+            f"the header of {one_line(path)} cannot be read: {error}; write the spec anew with: cdigen generate"
+        ) from error
 
 
 def is_ours(head: bytes) -> bool:

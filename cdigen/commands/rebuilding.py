@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cdigen.build.choices import format_choices, parse_choices
+from cdigen.build.choices import format_choices
 from cdigen.build.spec import build_spec
 from cdigen.cdi.model import to_document
-from cdigen.commands.own_files import DEFAULT_OUTPUT, header_options, is_ours
+from cdigen.commands.own_files import DEFAULT_OUTPUT, is_ours, read_choices
 from cdigen.commands.planning import Planner
 from cdigen.commands.target import open_target
 from cdigen.doctor.truth import Rebuilt
-from cdigen.errors import DocumentError, IncompleteError, ParseError, one_line
+from cdigen.errors import IncompleteError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,35 +60,11 @@ class Rebuilder:
         )
 
     def _planner(self, choices: Choices) -> Planner:
-        target = self._target
-        if target.snapshot is None:  # which has its own roots
-            target = replace(
-                target,
-                driver_root=target.driver_root or choices.driver_root,
-                dev_root=target.dev_root or choices.dev_root,
-            )
+        target = self._target.with_roots(choices.driver_root, choices.dev_root)
         key = (target.driver_root, target.dev_root)
         if key not in self._planners:
             self._planners[key] = Planner(target, opened=open_target(target, may_wake=False))
         return self._planners[key]
-
-
-def read_choices(data: bytes, path: str) -> Choices:
-    """Return the choices with which a spec of ours was made.
-
-    Args:
-        data: the spec.
-        path: where it is, for the error.
-
-    Raises:
-        DocumentError: its header has options that no spec has.
-    """
-    try:
-        return parse_choices(header_options(data))
-    except ParseError as error:
-        raise DocumentError(
-            f"the header of {one_line(path)} cannot be read: {error}; write the spec anew with: cdigen generate"
-        ) from error
 
 
 def _names_without_nvml(inventory: Inventory | None) -> tuple[Callable[[str], bool], Callable[[str], bool]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cdigen.discover.scan import find_inventory
@@ -61,6 +61,12 @@ class Target:
                     f"{option} {one_line(value)}: not an absolute path on the host without '..'; use one such"
                     " as /run/nvidia/driver"
                 )
+
+    def with_roots(self, driver_root: str, dev_root: str | None) -> Target:
+        """Return the same with these roots where it names none; a snapshot has its own."""
+        if self.snapshot is not None:
+            return self
+        return replace(self, driver_root=self.driver_root or driver_root, dev_root=self.dev_root or dev_root)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -391,3 +391,23 @@ def test_a_refusal_reports_no_data(command: str, make_snapshot: MakeSnapshot, cd
         "cdigen: error: no NVIDIA driver: neither /proc/driver/nvidia/version nor a libcuda.so.<version> below /;"
         " install the driver, or name its directory with --driver-root\n"
     )
+
+
+def test_diff_takes_the_options_in_the_header_where_none_are_given(
+    make_snapshot: MakeSnapshot, cdigen: Cdigen, tmp_path: Path
+) -> None:
+    spec, snapshot = tmp_path / "nvidia.yaml", make_snapshot()
+    assert cdigen("generate", "--snapshot", snapshot, "-o", spec, "--no-all").code == 0
+
+    run = cdigen("diff", "--snapshot", snapshot, "--spec", spec)
+    assert (run.code, run.out, run.err) == (0, "", "")
+    run = cdigen("diff", "--snapshot", snapshot, "--spec", spec, "--mode", "gpu")
+    assert (run.code, run.err) == (1, "")
+    assert run.out.startswith("+ device all: offered\n")
+    spec.write_text(spec.read_text().replace("--no-all", "--all"))
+    run = cdigen("diff", "--snapshot", snapshot, "--spec", spec)
+    assert (run.code, run.out) == (1, "")
+    assert run.err == (
+        f"cdigen: error: the header of {spec} cannot be read: '--all' is no option of a spec; write the spec anew with:"
+        " cdigen generate\n"
+    )
