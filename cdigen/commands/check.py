@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.commands.diagnoses import diagnoses_to_json, emit_diagnoses
 from cdigen.commands.looking import open_context
+from cdigen.commands.rebuilding import Rebuilder
 from cdigen.commands.target import read_input
 from cdigen.doctor.spec_files import read_spec
 from cdigen.doctor.written import check_one, check_written
@@ -33,14 +34,14 @@ def run_check(target: Target, *, spec: str | None, as_json: bool) -> int:
         FileError: `spec` cannot be read.
         FileError, DocumentError, LinkError: the host or the snapshot cannot be opened.
     """
-    context = open_context(target)
+    context, rebuild = open_context(target), Rebuilder(target)
     if spec is None:
-        found = check_written(context)
+        found = check_written(context, rebuild)
     else:
         data = read_input(spec)
         is_on_host = spec != "-" and not context.is_recorded and target.host_root in (None, "/")
         path = os.path.abspath(spec) if is_on_host else spec
-        found = check_one(context, read_spec(context, path, data, _mode(spec)), is_on_host=is_on_host)
+        found = check_one(context, read_spec(context, path, data, _mode(spec)), rebuild, is_on_host=is_on_host)
     is_true = all(one.level in ("ok", "unknown") for one in found)
     if as_json:
         emit_json("check", {"spec": spec, "true": is_true, "diagnoses": diagnoses_to_json(found)})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.commands.diagnoses import diagnoses_to_json, emit_diagnoses
 from cdigen.commands.looking import open_context
+from cdigen.commands.rebuilding import Rebuilder
 from cdigen.doctor.checks import diagnose
 from cdigen.report import emit_json
 
@@ -26,7 +27,7 @@ def run_doctor(target: Target, *, as_json: bool) -> int:
     Raises:
         FileError, DocumentError, LinkError: the host or the snapshot cannot be opened.
     """
-    found = diagnose(open_context(target))
+    found = diagnose(open_context(target), Rebuilder(target))
     problems = sum(one.level == "problem" for one in found)
     if as_json:
         emit_json("doctor", {"healthy": not problems, "diagnoses": diagnoses_to_json(found)})

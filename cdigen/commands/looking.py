@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.commands.own_files import is_ours
-from cdigen.commands.rebuilding import Rebuilder
 from cdigen.commands.target import open_target
 from cdigen.discover.views import open_views
 from cdigen.doctor.diagnosis import Context
@@ -30,6 +29,5 @@ def open_context(target: Target) -> Context:
         is_recorded=target.snapshot is not None,
         runner=run_programs if is_own else None,
         is_ours=is_ours,
-        rebuild=Rebuilder(target),
         ask_nvml=target.ask_nvml,
     )

@@ -16,10 +16,16 @@ from cdigen.doctor.units import check_units, units_command
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context, Diagnosis
+    from cdigen.doctor.truth import Rebuild
 
 
-def diagnose(context: Context) -> tuple[Diagnosis, ...]:
-    """Return what every check says of the host. Programs of the host are run side by side, once."""
+def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
+    """Return what every check says of the host. Programs of the host are run side by side, once.
+
+    Args:
+        context: the host.
+        rebuild: builds specs of that host anew.
+    """
     programs = find_programs(context.views.system)
     units = units_command(context)
     commands = [*version_commands(programs), *([units] if units else [])]
@@ -34,7 +40,7 @@ def diagnose(context: Context) -> tuple[Diagnosis, ...]:
         *check_nodes(context),
         *driver_lines,
         *spec_lines,
-        *(line for spec in specs for line in check_truth(context, spec) if line.message not in said),
+        *(line for spec in specs for line in check_truth(context, spec, rebuild) if line.message not in said),
         *engine_lines,
         *check_selinux(context),
         *check_units(context, answers[len(programs)] if answers and units else None),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
     from cdigen.discover.views import Views
     from cdigen.doctor.programs import Runner
-    from cdigen.doctor.truth import Rebuild
     from cdigen.host import View
 
 Level = Literal["ok", "warning", "problem", "unknown"]
@@ -57,7 +56,6 @@ class Context:
         is_recorded: whether it is a snapshot, in which what nobody asked for is absent like what is not there.
         runner: runs programs of the host; None where the host is not this machine.
         is_ours: tells a spec of ours by its first bytes.
-        rebuild: builds a spec anew.
         ask_nvml: when to ask NVML.
     """
 
@@ -65,7 +63,6 @@ class Context:
     is_recorded: bool
     runner: Runner | None
     is_ours: Callable[[bytes], bool]
-    rebuild: Rebuild
     ask_nvml: AskNvml = "auto"
 
 

@@ -61,16 +61,19 @@ class Rebuild(Protocol):
         """
 
 
-def check_truth(context: Context, spec: FoundSpec) -> tuple[Diagnosis, ...]:
+def check_truth(context: Context, spec: FoundSpec, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
     """Return a line for everything in which a spec is not true of the host, or one that says that it is.
 
-    Of a file that is no valid spec, nothing is said.
+    Args:
+        context: the host.
+        spec: the spec; of a file that is no valid one, nothing is said.
+        rebuild: builds specs of that host anew.
     """
     path = spec.file.path
     if spec.file.document is None:
         return ()
     try:
-        rebuilt = context.rebuild(spec)
+        rebuilt = rebuild(spec)
     except CdigenError as error:
         message, remedy = split_remedy(str(error))
         later = "cdigen remove, or install the driver again" if isinstance(error, NoDriverError) else "mend that first"

@@ -13,15 +13,20 @@ from cdigen.doctor.truth import check_truth
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context, Diagnosis
     from cdigen.doctor.spec_files import FoundSpec
+    from cdigen.doctor.truth import Rebuild
 
 
-def check_written(context: Context) -> tuple[Diagnosis, ...]:
+def check_written(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
     """Return what is wrong with any spec that an engine takes NVIDIA's devices from, and a line for each that is true.
 
     A host without a driver and without a spec is right as it is.
+
+    Args:
+        context: the host.
+        rebuild: builds specs of that host anew.
     """
     lines, specs = _survey(context)
-    truth = [line for spec in specs for line in check_truth(context, spec)]
+    truth = [line for spec in specs for line in check_truth(context, spec, rebuild)]
     wrong = [line for line in lines if line.level != "ok"]
     if not specs and not has_module(context.views.system) and not has_gpu_node(context.views.dev):
         wrong = [line for line in wrong if line.subject.startswith("/")]  # not that engines find nothing
@@ -29,12 +34,13 @@ def check_written(context: Context) -> tuple[Diagnosis, ...]:
     return tuple(dict.fromkeys([*wrong, *truth]))
 
 
-def check_one(context: Context, spec: FoundSpec, *, is_on_host: bool) -> tuple[Diagnosis, ...]:
+def check_one(context: Context, spec: FoundSpec, rebuild: Rebuild, *, is_on_host: bool) -> tuple[Diagnosis, ...]:
     """Return what is wrong with one spec, or the line that it is true.
 
     Args:
         context: the host.
         spec: the spec.
+        rebuild: builds specs of that host anew.
         is_on_host: whether its path is one of the host, where engines may find it.
     """
     path = spec.file.path
@@ -47,7 +53,7 @@ def check_one(context: Context, spec: FoundSpec, *, is_on_host: bool) -> tuple[D
             for line in lines
             if line.level != "ok" and here & {line.subject, *line.message.replace(",", "").split()}
         ]
-    return tuple(dict.fromkeys([*found, *check_truth(context, spec)]))
+    return tuple(dict.fromkeys([*found, *check_truth(context, spec, rebuild)]))
 
 
 def _survey(context: Context) -> tuple[tuple[Diagnosis, ...], tuple[FoundSpec, ...]]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from cdigen.doctor.diagnosis import Diagnosis
     from cdigen.doctor.programs import Answer, Runner
-    from cdigen.doctor.spec_files import FoundSpec
     from tests.hosts import Entry
 
 
@@ -25,13 +24,7 @@ def context_of(
     """Return what checks are given of a host; by default one that is not this machine, but no snapshot either."""
     host = entries if isinstance(entries, Host) else host_of(entries)
     views = open_views(host, driver_root="/", dev_root=None)
-    return Context(
-        views=views, is_recorded=is_recorded, runner=runner, is_ours=is_ours, rebuild=_not_known, ask_nvml="never"
-    )
-
-
-def _not_known(spec: FoundSpec) -> None:
-    """Be a rebuild that does not know how any spec was made."""
+    return Context(views=views, is_recorded=is_recorded, runner=runner, is_ours=is_ours, ask_nvml="never")
 
 
 def lines(found: Iterable[Diagnosis]) -> list[str]:
