@@ -12,12 +12,13 @@ import pytest
 
 from cdigen.main import run
 from tests.cli.program import Run
+from tests.cli.recorded_case import RecordedCase
 from tests.hosts import minimal_entries, snapshot_document, write_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from tests.hosts import Entry
+    from tests.hosts import Entries, Entry
 
 pytest.register_assert_rewrite("tests.cli.standing_spec")
 
@@ -81,6 +82,22 @@ def make_host(tmp_path: Path, root: None) -> MakeHost:
         return place
 
     return do
+
+
+@pytest.fixture
+def make_case(make_host: MakeHost, tmp_path: Path) -> Callable[..., RecordedCase]:
+    def do(entries: Entries | None = None) -> RecordedCase:
+        return RecordedCase(make_host(entries), tmp_path)
+
+    return do
+
+
+@pytest.fixture
+def case(make_case: Callable[..., RecordedCase]) -> RecordedCase:
+    """Return a small host whose facts were recorded with its spec."""
+    case = make_case()
+    assert case.generate().code == 0
+    return case
 
 
 @pytest.fixture

@@ -33,29 +33,13 @@ from tests.hosts import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.cli.conftest import Cdigen, MakeHost, MakeSnapshot
+    from tests.cli.conftest import Cdigen, MakeSnapshot
 
 MODES = "gpu,management,imex,nvswitch,gds,gdrcopy,mofed"
 INFORMATION = f"/proc/driver/nvidia/gpus/{bdf_of(0)}/information"
 CUDA = f"{LIBDIR}/libcuda.so.1"
 GOLDEN = Path(CHECKOUT, "golden")
 ICD = '{"ICD": {"library_path": "libcuda.so.1"}}'
-
-
-@pytest.fixture
-def make_case(make_host: MakeHost, tmp_path: Path) -> Callable[..., RecordedCase]:
-    def do(entries: Entries | None = None) -> RecordedCase:
-        return RecordedCase(make_host(entries), tmp_path)
-
-    return do
-
-
-@pytest.fixture
-def case(make_case: Callable[..., RecordedCase]) -> RecordedCase:
-    """Return a small host whose facts were recorded with its spec."""
-    case = make_case()
-    assert case.generate().code == 0
-    return case
 
 
 def test_every_change_of_a_host_is_shown(make_case: Callable[..., RecordedCase]) -> None:

@@ -19,7 +19,6 @@ from tests.cli.recorded_case import RecordedCase, relink
 from tests.hosts import (
     LIBDIR,
     VERSION,
-    Entries,
     bdf_of,
     minimal_entries,
     moved,
@@ -29,27 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.cli.conftest import MakeHost
 
 MODES = "gpu,management,imex,nvswitch,gds,gdrcopy,mofed"
 INFORMATION = f"/proc/driver/nvidia/gpus/{bdf_of(0)}/information"
 CUDA = f"{LIBDIR}/libcuda.so.1"
-
-
-@pytest.fixture
-def make_case(make_host: MakeHost, tmp_path: Path) -> Callable[..., RecordedCase]:
-    def do(entries: Entries | None = None) -> RecordedCase:
-        return RecordedCase(make_host(entries), tmp_path)
-
-    return do
-
-
-@pytest.fixture
-def case(make_case: Callable[..., RecordedCase]) -> RecordedCase:
-    """Return a small host whose facts were recorded with its spec."""
-    case = make_case()
-    assert case.generate().code == 0
-    return case
 
 
 def test_the_record_is_a_snapshot_that_is_ours_for_all_to_read(make_case: Callable[..., RecordedCase]) -> None:
