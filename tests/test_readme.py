@@ -108,7 +108,7 @@ def test_every_option_that_the_readme_names_exists() -> None:
     known = {
         option for command in cli.cli.commands.values() for parameter in command.params for option in parameter.opts
     }
-    others = {"--rm", "--device", "--gpus"}  # of podman and docker
+    others = {"--rm", "--device", "--gpus", "--now"}  # of podman, docker and systemctl
     assert named - others <= known
 
 

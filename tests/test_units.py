@@ -237,7 +237,7 @@ def uninstall_here(root: Path, program: str, settings: str = "") -> str:
     if os.geteuid() != 0:
         unavailable("uninstalling needs root")
     for directory in ("etc/cdigen", "etc/cdi", "run/cdi", "var/lib/cdigen", "opt/bin", "elsewhere", "units"):
-        (root / directory).mkdir(parents=True)
+        (root / directory).mkdir(parents=True, exist_ok=True)
     (root / "opt/bin/cdigen").write_text(program)
     (root / "opt/bin/cdigen").chmod(0o755)
     (root / "etc/cdigen/cdigen.env").write_text(settings)
@@ -285,6 +285,17 @@ def test_an_uninstallation_heeds_the_places_of_the_settings(tmp_path: Path) -> N
     assert files_below(tmp_path) == {"/etc/cdi/mine.yaml", "/etc/cdigen/cdigen.env"}
 
 
+def test_an_uninstallation_finds_a_record_wherever_it_is(tmp_path: Path) -> None:
+    record = tmp_path / "var/lib/cdigen/old/facts.yaml"
+    record.parent.mkdir(parents=True)
+    record.write_text(OURS)
+
+    said = uninstall_here(tmp_path, PROGRAM, "CDIGEN_GENERATE_RECORD=/var/lib/cdigen/old/facts.yaml\n")
+
+    assert "cdigen: removed /var/lib/cdigen/old/facts.yaml" in said.splitlines()
+    assert not record.exists()
+
+
 @pytest.mark.parametrize(
     "program", ["#!/no/such/python -I\n", "#!/bin/sh\necho broken >&2; exit 1\n", "#!/bin/sh\nkill -9 $$\n"]
 )
@@ -325,6 +336,7 @@ def test_every_hook_starts_the_one_unit_that_is_there_for_it() -> None:
     for path in hooks:
         started = set(re.findall(r"systemctl --no-block start (\S+)", path.read_text()))
         assert started == {"cdigen-refresh.service"}, path
+        assert "cdigen remove" in path.read_text(), path  # when the package is removed
 
 
 def test_the_hook_for_pacman_is_one() -> None:

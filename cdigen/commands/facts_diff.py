@@ -39,6 +39,10 @@ No others: a record may be anyone's, and must not choose which of this host's fi
 """
 
 
+_KERNEL_FILES = ("/proc/", "/sys/")
+"""Where there is no library, and where reading can have an effect, such as taking lines out of the kernel's log."""
+
+
 def run_facts_diff(target: Target, *, facts: str, as_json: bool) -> int:
     """Report how a host differs from its facts as they were recorded.
 
@@ -88,12 +92,21 @@ def run_facts_diff(target: Target, *, facts: str, as_json: bool) -> int:
 def _load(facts: str, target: Target) -> Snapshot:
     if facts == "-" and target.snapshot == "-":
         raise UsageError("--facts and --snapshot cannot both be standard input; name a file with one of them")
-    if facts != "-" and not os.path.lexists(facts):
+    if facts != "-":
+        _check_is_there(facts)
+    return load_snapshot(read_input(facts), facts)
+
+
+def _check_is_there(facts: str) -> None:
+    try:
+        os.lstat(facts)
+    except FileNotFoundError as error:
         raise FileError(
             f"cannot read {one_line(facts)}: there is no record; keep the facts behind the next spec with: cdigen"
             " generate --record FILE, or name another file"
-        )
-    return load_snapshot(read_input(facts), facts)
+        ) from error
+    except (OSError, ValueError):
+        return  # whoever reads it says why it cannot be
 
 
 def _ask(opened: OpenTarget, target: Target, questions: Questions | None) -> Asked:
@@ -143,7 +156,7 @@ def _entries_now(recording: RecordingHost, host: Host, recorded: Entries) -> Ent
                 continue
             if "text" in entry and not known.keys() & {"text", "base64"} and path.startswith(_KERNEL_TEXTS):
                 recording.read(path)
-            if "elf" in entry and not known.keys() & {"elf", "damaged"}:
+            if "elf" in entry and not known.keys() & {"elf", "damaged"} and not path.startswith(_KERNEL_FILES):
                 with suppress(ParseError):
                     recording.elf(path)
     return recording.entries

@@ -9,16 +9,19 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, cast
 
 from cdigen.discover.gpus import PROC_GPUS
+from cdigen.discover.majors import PROC_DEVICES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _DENIED = os.strerror(errno.EACCES)
 _MOST_SHOWN = 160  # characters of each side of a change
 _SHOWN_BEFORE = 20  # of these, characters before the first that differs
 
-_VOLATILE = {PROC_GPUS: ("IRQ:",)}
-"""Lines of the files below a directory that say something else after every boot, and nothing that a spec has."""
+_VOLATILE = ("IRQ:", "Video BIOS:", "GPU Firmware:")
+"""Lines of a GPU in procfs that change by themselves, and of which no spec has anything: the interrupt at every boot,
+the others when a program opens a GPU that none had open (NVIDIA's open kernel modules, osapi.c, rm_get_vbios_version
+and rm_get_firmware_version)."""
 
 _KINDS = {"file": "file", "dir": "directory", "socket": "socket", "fifo": "pipe"}
 _NODES = {"char": "character device", "block": "block device"}
@@ -156,24 +159,35 @@ def _lines(entry: Mapping[str, object]) -> list[str] | None:
     if "base64" in entry:
         from base64 import b64decode
 
-        return b64decode(str(entry["base64"])).decode(errors="backslashreplace").split("\n")
-    return str(entry["text"]).split("\n") if "text" in entry else None
+        text = b64decode(str(entry["base64"])).decode(errors="backslashreplace")
+    elif "text" in entry:
+        text = str(entry["text"])
+    else:
+        return None
+    return text.removesuffix("\n").split("\n")
 
 
 def _compare_texts(path: str, old: Sequence[str] | None, new: Sequence[str] | None) -> Iterator[Change]:
     """Yield the first line that differs."""
     if old is None or new is None or old == new:
         return
-    volatile = next((starts for place, starts in _VOLATILE.items() if path.startswith(f"{place}/")), ())
-    for number, (before, after) in enumerate(zip_longest(old, new), start=1):
-        if before == after or (before is not None and after is not None and _starts_alike(before, after, volatile)):
-            continue
-        yield _change(path, f"line {number}", before, after)
-        return
+    nothing = (0, None)
+    for one, other in zip_longest(_that_count(path, old), _that_count(path, new), fillvalue=nothing):
+        (number, before), (other_number, after) = one, other
+        if before != after:
+            yield _change(path, f"line {number or other_number}", before, after)
+            return
 
 
-def _starts_alike(before: str, after: str, starts: Iterable[str]) -> bool:
-    return any(before.startswith(start) and after.startswith(start) for start in starts)
+def _that_count(path: str, lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a file in which a change says something of the driver, with their numbers."""
+    for number, line in enumerate(lines, start=1):
+        if path == PROC_DEVICES:  # of all drivers of the kernel; see find_majors
+            counts = line.strip().partition(" ")[2].startswith("nvidia")
+        else:
+            counts = not (path.startswith(f"{PROC_GPUS}/") and line.startswith(_VOLATILE))
+        if counts:
+            yield number, line
 
 
 def _elf_facts(*entries: Mapping[str, object]) -> list[dict[str, str] | None]:
@@ -212,11 +226,10 @@ def _header_facts(header: Mapping[str, object], known: set[str]) -> dict[str, st
 def _cache_facts(entry: Mapping[str, object]) -> dict[str, str] | None:
     if "linker_cache" not in entry:
         return None
-    facts: dict[str, str] = {}
+    paths: dict[str, list[str]] = {}
     for name, flags, path in cast("list[tuple[str, int, str]]", entry["linker_cache"]):
-        fact = f"{name} (flags {flags:#x})"
-        facts[fact] = f"{facts[fact]} {path}" if fact in facts else path
-    return facts
+        paths.setdefault(f"{name} (flags {flags:#x})", []).append(path)
+    return {fact: " ".join(found) for fact, found in paths.items()}
 
 
 def _nvml_facts(entry: Mapping[str, object]) -> dict[str, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.commands.own_files import is_ours, may_become_ours
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 What = Literal["ours", "part", "json", "link", "unknown"]
-"""A file of ours; a part of one, of a writer that was killed; JSON of our kind, a link and an unreadable file, any of
-which may be ours."""
+"""A file of ours; a part of one, of a writer that was killed; JSON of our kind, a link to a file of ours or to nothing,
+and an unreadable file, any of which may be ours."""
 
 # Of JSON as cdigen writes it. Other programs' specs have kinds of their own, such as k8s.gpu.nvidia.com/claim.
 _NVIDIA_KIND = re.compile(rb'"kind"\s*:\s*"(?:management\.)?nvidia\.com/')
@@ -43,7 +44,7 @@ def find_own(directory_fd: int) -> Iterator[tuple[str, What, str]]:
                 continue
             try:
                 if entry.is_symlink():
-                    if name.endswith(".yaml") and not temporary:
+                    if name.endswith(".yaml") and not temporary and _may_lead_to_ours(entry.name, directory_fd):
                         yield entry.name, "link", os.readlink(entry.name, dir_fd=directory_fd)
                 elif entry.is_file(follow_symlinks=False):
                     what = _judge(name, _read_head(entry.name, directory_fd), bool(temporary))
@@ -54,6 +55,18 @@ def find_own(directory_fd: int) -> Iterator[tuple[str, What, str]]:
             except OSError as error:
                 if name.endswith(".yaml"):
                     yield entry.name, "unknown", error.strerror or str(error)
+
+
+def _may_lead_to_ours(name: str, directory_fd: int) -> bool:
+    """Tell whether a link leads to a file of ours, or to nothing that can be looked at."""
+    try:
+        if not stat.S_ISREG(os.stat(name, dir_fd=directory_fd).st_mode):
+            return False
+        flags = READ_FLAGS & ~os.O_NOFOLLOW
+        with open(os.open(name, flags, dir_fd=directory_fd), "rb", buffering=0) as file:
+            return is_ours(file.read(_HEAD_BYTES) or b"")
+    except OSError:
+        return True
 
 
 def _read_head(name: str, directory_fd: int) -> bytes:

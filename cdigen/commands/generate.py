@@ -118,11 +118,13 @@ def run_generate(
             report["record"] = kept.to_json()
         emit_json("generate", report)
     say("", f"{'wrote' if changed else 'unchanged:'} {output}: {planned.summary}")
-    for one in done:
-        say(one.level, one.message)
+    lines = [(one.level, one.message, one.exit_code) for one in done]
     if kept is not None:
-        say("error" if kept.state == "failed" else "", kept.message)
-    return max([one.exit_code for one in done] + ([kept.exit_code] if kept is not None else []), default=0)
+        lines.append(("error" if kept.state == "failed" else "", kept.message, kept.exit_code))
+    # The reason of a failure is the last line: that is what the journal and `systemctl status` show.
+    for level, message, _ in sorted(lines, key=lambda line: line[2] != 0):
+        say(level, message)
+    return max((code for _, _, code in lines), default=0)
 
 
 def _keep_record(

@@ -10,9 +10,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from cdigen.build.options import GPU_MODES, Mode
+from cdigen.cdi.registry import DEFAULT_DIRECTORIES
 from cdigen.cdi.render import render_yaml
 from cdigen.commands.all_modes import OTHER_MODES
-from cdigen.commands.own_files import DEFAULT_OUTPUT, RECORD, output_of, record_header
+from cdigen.commands.own_files import RECORD, output_of, record_header
 from cdigen.commands.target import open_target
 from cdigen.errors import FileError, UsageError, one_line
 from cdigen.host.recording import RecordingHost
@@ -81,6 +82,8 @@ def check_record(path: str, output: str, *, snapshot: str | None) -> None:
         UsageError: it cannot, or has no meaning.
     """
     shown = one_line(path)
+    if not path:
+        raise UsageError(f"--record keeps a file and has no name for it; name a file such as {RECORD}")
     if path == "-":
         raise UsageError(f"--record keeps a file and cannot write to standard output; name a file such as {RECORD}")
     if output == "-":
@@ -93,7 +96,8 @@ def check_record(path: str, output: str, *, snapshot: str | None) -> None:
     place = os.path.realpath(path)
     if any(place == os.path.realpath(output_of(mode, output)) for mode in ("auto", *OTHER_MODES)):
         raise UsageError(f"--record {shown}: a spec is written to that file; name another, such as {RECORD}")
-    directories = [os.path.dirname(os.path.realpath(spec)) for spec in (output, DEFAULT_OUTPUT)]
+    directories = [os.path.realpath(directory) for directory in (os.path.dirname(output) or ".", *DEFAULT_DIRECTORIES)]
+    directories.append(os.path.dirname(os.path.realpath(output)))
     if os.path.dirname(place) in directories and place.endswith((".yaml", ".json")):
         raise UsageError(f"--record {shown}: engines would take it for a spec there; name another, such as {RECORD}")
 
@@ -158,7 +162,7 @@ def parse_note(note: str) -> Questions | None:
     if match is None:
         return None
     modes = match[1].split(",")
-    if not set(modes) <= set(get_args(Mode)):
+    if not set(modes) <= set(get_args(Mode)) or len(set(modes)) < len(modes):
         return None
     return Questions.of(cast("list[Mode]", modes), cast("AskNvml", match[2]))
 

@@ -95,8 +95,10 @@ def _remove_named(path: str, dry_run: bool) -> Outcome:
         if stat.S_ISLNK(mode):
             target = one_line(os.readlink(path))
             return _refused(path, f"{shown} is a symbolic link to {target} and is left; name that, or use rm")
+        if stat.S_ISDIR(mode):
+            return _refused(path, f"{shown} is a directory and is left; name a file in it, or use --spec-dir")
         if not stat.S_ISREG(mode):
-            return _refused(path, f"{shown} is not a regular file and is left; {_BY_HAND}")
+            return _refused(path, f"{shown} is not a regular file, so cdigen did not write it, and is left")
         if dry_run:
             with open(os.open(path, READ_FLAGS), "rb") as file:
                 found = is_ours(file.read(HEAD_BYTES))

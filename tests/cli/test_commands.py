@@ -411,3 +411,10 @@ def test_diff_takes_the_options_in_the_header_where_none_are_given(
         f"cdigen: error: the header of {spec} cannot be read: '--all' is no option of a spec; write the spec anew with:"
         " cdigen generate\n"
     )
+    spec.write_text(spec.read_text().replace("--all", "--driver-root=driver"))
+    run = cdigen("diff", "--host-root", tmp_path, "--spec", spec)
+    assert (run.code, run.out) == (1, "")
+    assert run.err == (
+        f"cdigen: error: the header of {spec} cannot be read: --driver-root driver: not an absolute path on the host"
+        " without '..'; use one such as /run/nvidia/driver; write the spec anew with: cdigen generate\n"
+    )

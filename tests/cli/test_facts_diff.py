@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -111,6 +112,28 @@ def test_texts_show_their_first_line_that_differs(case: RecordedCase) -> None:
     version.write_text(version.read_text().replace("9.10", "9.10\x1b" + "x" * 1000))
     place, rest = "~ /proc/driver/nvidia/version, line 2: ", "x" * 137
     assert case.changes() == [f"{place}…:  gcc version 99.9.9 -> …:  gcc version 99.9.10\\x1b{rest}…"]
+
+
+def test_what_comes_and_goes_by_itself_is_no_change(make_case: Callable[..., RecordedCase]) -> None:
+    case = make_case(all_class_entries())
+    information, devices = case.path(INFORMATION), case.path("/proc/devices")
+    known = information.read_text()
+    information.write_text(f"{known}Video BIOS: \t ??.??.??.??.??\nGPU Excluded:\t No\n")
+    assert case.generate().code == 0
+
+    # What the driver knows only while a program has the GPU open, and somebody's serial cable.
+    after = f"{known}Video BIOS: \t 96.00.74.00.01\nGPU Firmware: \t {VERSION}\nGPU Excluded:\t No\n"
+    information.write_text(after)
+    devices.write_text(devices.read_text().replace("  1 mem\n", "  1 mem\n188 ttyUSB\n"))
+    assert case.changes() == []
+
+    information.write_text(f"{after}more\n")
+    devices.write_text(devices.read_text().replace("511 nvidia-uvm\n", "510 nvidia-uvm\n"))
+    number = devices.read_text().splitlines().index("510 nvidia-uvm")  # that of the record, which has one line less
+    assert [line for line in case.diff().out.splitlines() if "/proc/" in line] == [
+        f"~ /proc/devices, line {number}: 511 nvidia-uvm -> 510 nvidia-uvm",
+        f"+ {INFORMATION}, line {len(after.splitlines()) + 1}: more",
+    ]
 
 
 def test_a_driver_that_was_upgraded_under_the_old_module(case: RecordedCase) -> None:
@@ -307,6 +330,9 @@ def test_a_record_does_not_choose_which_files_are_shown(case: RecordedCase) -> N
     secret.write_text("do not tell\n")
     record = safe_load(case.record.read_bytes())
     record["entries"]["/etc/secret"] = text("another\n")
+    log = case.path("/proc/kmsg")  # to read it takes lines out of it, so it is not looked into for ELF headers
+    log.write_bytes(case.path(CUDA).read_bytes())
+    record["entries"]["/proc/kmsg"] = library("another.so.1")
     record["entries"]["/proc/driver/../../etc"] = text("")
     case.record.write_text(json.dumps(record))
     run = case.diff()
@@ -375,6 +401,39 @@ def test_what_is_no_record_is_said_in_a_line(content: bytes, message: str, tmp_p
 
     assert (run.code, run.out) == (1, "")
     assert run.err == f"cdigen: error: f{'' if message.startswith(' ') else ': '}{message}\n"
+
+
+def test_a_record_does_not_choose_how_often_a_host_is_asked(case: RecordedCase) -> None:
+    record = case.record.read_text()
+    assert "note: modes gpu;" in record
+    case.record.write_text(record.replace("note: modes gpu;", f"note: modes gpu{',imex' * 600_000};"))
+    start = time.monotonic()
+
+    assert case.diff().code == 0
+    assert time.monotonic() - start < 20
+
+
+def test_a_linker_cache_of_one_name_over_and_over_takes_no_longer_than_another(tmp_path: Path) -> None:
+    def facts(name: str, last: str) -> Path:
+        cache = [["a", 1, "/" + "x" * 40]] * 100_000 + [["a", 1, last]]
+        entries = {"/etc/ld.so.cache": {"kind": "file", "linker_cache": cache}}
+        (tmp_path / name).write_text(json.dumps({"cdigen_snapshot": 1, "entries": entries}))
+        return tmp_path / name
+
+    start = time.monotonic()
+    run = run_program("diff", "--facts", facts("old", "/a"), "--snapshot", facts("new", "/b"))
+
+    assert (run.code, run.out.count("\n"), len(run.out) < 500) == (1, 1, True)
+    assert time.monotonic() - start < 40
+
+
+def test_a_record_that_may_not_be_looked_at_is_not_said_to_be_missing(case: RecordedCase) -> None:
+    case.record.parent.chmod(0)
+
+    run = case.diff(before=bound_to_permissions())
+
+    reason = f"cannot read {case.record}: Permission denied; name a file that you may read"
+    assert (run.code, run.out, run.err) == (7, "", f"cdigen: error: {reason}\n")
 
 
 def test_no_record_is_said_with_what_to_do(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_nothing_is_touched_while_the_specs_are_not(make_case: Callable[..., Rec
     case.generate("--all-modes")
     before, data = case.stamps(), case.record.read_bytes()
     case.path("/usr/bin/nvidia-smi").touch()
-    case.path(INFORMATION).write_text(case.path(INFORMATION).read_text() + "Video BIOS: \t 99\n")  # in no spec
+    case.path(INFORMATION).write_text(case.path(INFORMATION).read_text() + "DMA Size: \t 99\n")  # in no spec
 
     run = case.generate("--all-modes", "--json")
 
@@ -104,7 +104,7 @@ def test_nothing_is_touched_while_the_specs_are_not(make_case: Callable[..., Rec
     assert json.loads(run.out)["record"] == {"file": str(case.record), "state": "unchanged"}
     assert run.err.splitlines()[-1] == f"cdigen: unchanged: {case.record}: the facts behind 7 specs"
     case.record.unlink()
-    case.path(INFORMATION).write_text(case.path(INFORMATION).read_text().removesuffix("Video BIOS: \t 99\n"))
+    case.path(INFORMATION).write_text(case.path(INFORMATION).read_text().removesuffix("DMA Size: \t 99\n"))
     assert case.generate("--all-modes").err.splitlines()[-1] == (
         f"cdigen: wrote {case.record}: the facts behind 7 specs"
     )
@@ -151,7 +151,7 @@ def test_what_a_run_left_undone_between_spec_and_record_the_next_one_does(case: 
 def test_a_spec_that_is_written_again_has_the_facts_of_now(case: RecordedCase) -> None:
     spec = case.spec.read_bytes()
     case.spec.write_text("somebody's own\n")  # so the record that stands is that of the spec to come
-    case.path(INFORMATION).write_text(case.path(INFORMATION).read_text() + "Video BIOS: \t 99\n")
+    case.path(INFORMATION).write_text(case.path(INFORMATION).read_text() + "DMA Size: \t 99\n")
 
     assert case.generate().err.splitlines()[1] == f"cdigen: wrote {case.record}: the facts behind 1 spec"
     assert case.spec.read_bytes() == spec
@@ -183,6 +183,24 @@ def test_a_record_that_cannot_be_written_takes_nothing_from_the_spec(make_case: 
     report = json.loads(case.generate("--json").out)
     assert (report["changed"], report["record"]["state"]) == (False, "failed")
     assert find_schema_violations(report, "report") == ()
+
+
+def test_the_reason_of_a_failure_is_the_last_line(
+    make_case: Callable[..., RecordedCase], mount: Callable[..., None]
+) -> None:
+    case = make_case(all_class_entries())
+    case.generate("--all-modes")
+    gds = case.spec.with_name("nvidia-gds.yaml")
+    mount(gds, "--bind", str(gds))
+    case.path("/dev/nvidia-fs1").unlink()
+
+    run = case.generate("--all-modes")
+
+    *others, record, reason = run.err.splitlines()
+    assert run.code == 7
+    assert reason.startswith(f"cdigen: error: cannot write {gds}: Device or resource busy: ")
+    assert record == f"cdigen: wrote {case.record}: the facts behind 6 specs"
+    assert not any(line.startswith("cdigen: error: ") for line in others)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "directory"])
@@ -245,6 +263,14 @@ INSTEAD = "name another, such as /var/lib/cdigen/nvidia.snapshot.yaml"
         (
             ("--record", "/etc/cdi/facts.json", "-o", "x"),
             f"--record /etc/cdi/facts.json: engines would take it for a spec there; {INSTEAD}",
+        ),
+        (
+            ("--record", "/var/run/cdi/facts.yaml", "-o", "x"),
+            f"--record /var/run/cdi/facts.yaml: engines would take it for a spec there; {INSTEAD}",
+        ),
+        (
+            ("--record", "", "-o", "x"),
+            "--record keeps a file and has no name for it; name a file such as /var/lib/cdigen/nvidia.snapshot.yaml",
         ),
     ],
 )

@@ -235,6 +235,19 @@ def test_what_is_no_regular_file_or_anothers_is_passed_over(specs: Path, cdigen:
     assert (run.code, run.out, names(specs)) == (0, "", before)
 
 
+def test_a_link_to_what_is_anothers_is_not_mentioned(specs: Path, tmp_path: Path, cdigen: Cdigen) -> None:
+    fill(tmp_path, {"theirs": FOREIGN})
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("theirs", "pipe", "."):
+        (specs / f"{name}x.yaml").symlink_to(tmp_path / name)
+
+    run = cdigen("remove", "--spec-dir", specs)
+
+    nothing = f"nothing to remove: no file in {specs} is known for one that cdigen wrote"
+    assert (run.code, run.out, run.err) == (0, "", lines(nothing))
+    assert len(names(specs)) == 3
+
+
 @pytest.mark.parametrize("content", [b"", OURS[:5], OURS[:60], OURS], ids=["nothing", "header", "half", "all"])
 def test_what_a_killed_writer_left_goes(content: bytes, specs: Path, cdigen: Cdigen) -> None:
     fill(specs, {PART: content})
@@ -320,8 +333,8 @@ def test_a_file_that_is_named_and_not_ours_is_refused_and_keeps_no_other_from_it
         ("left", f"{specs}/mine.yaml was not written by cdigen and is left; {HINT}"),
         ("left", f"{specs}/nvidia.json {NO_HEADER}"),
         ("left", f"{specs}/link.yaml is a symbolic link to z.yaml and is left; name that, or use rm"),
-        ("left", f"{specs}/directory is not a regular file and is left; {HINT}"),
-        ("left", f"{specs}/pipe.yaml is not a regular file and is left; {HINT}"),
+        ("left", f"{specs}/directory is a directory and is left; name a file in it, or use --spec-dir"),
+        ("left", f"{specs}/pipe.yaml is not a regular file, so cdigen did not write it, and is left"),
         ("would-remove", f"would remove {specs}/ours.yaml"),
     ]
 

@@ -170,6 +170,7 @@ def look_at_boot() -> dict[str, Any]:
         "spec": spec(),
         "record": record(),
         "check": ask("check"),
+        "changes": ask("diff", "--facts"),
         "engines": {path.name: path.read_text().strip() for path in SEEN.iterdir() if path.name != "container"},
         "container": (SEEN / "container").read_text(),
         "cycles": [line for line in (verified + journal).splitlines() if "rdering cycle" in line],
@@ -226,6 +227,7 @@ def first() -> dict[str, Any]:
     run_after(change_often)
     report["after many changes"] = {"unit": show(), "spec": spec(), "path": show("cdigen.path"), "record": record()}
     report["late module"] = start_before_the_module()
+    report["read-only"] = start_read_only()
     return report
 
 
@@ -244,6 +246,23 @@ def start_before_the_module() -> dict[str, Any]:
         part.with_name("late").rename(part)
     run_after(lambda: do("systemctl", "start", "cdigen-refresh.service"))
     return {**report, "unit": show(), "said": said(), "spec": spec()}
+
+
+def start_read_only() -> dict[str, Any]:
+    """Start the unit on a system that cannot be written to, as the documentation has it for such a one."""
+    settings, places = Path("/srv/read-only.conf").read_text(), ("/etc", "/var/lib")
+    for place in places:
+        do("mount", "--bind", place, place)
+        do("mount", "-o", "remount,bind,ro", place)
+    drop_in(settings.removeprefix("[Service]\n"))
+    do("systemctl", "start", "cdigen.service")
+    specs = Path("/run/cdi")
+    report = {"unit": show(), "said": said(), "text": (specs / SPEC.name).read_text()}
+    for path in specs.iterdir():
+        path.unlink()
+    drop_in("")
+    do("umount", *places)
+    return report
 
 
 def second() -> dict[str, Any]:

@@ -30,6 +30,12 @@ ROOT = Path(__file__).parents[2]
 UNIT = (ROOT / "systemd/cdigen.service").read_text()
 ENGINES = sorted(name for line in re.findall(r"^Before=(.*)$", UNIT, re.MULTILINE) for name in line.split())
 
+READ_ONLY = next(
+    text
+    for text in re.findall(r"^```ini\n(.*?)^```", (ROOT / "docs/boot.md").read_text(), re.DOTALL | re.MULTILINE)
+    if "StateDirectory=" in text
+)
+
 SETTINGS = """\
 CDIGEN_GENERATE_PROCFS=/srv/host/proc
 CDIGEN_GENERATE_SYSFS=/srv/host/sys
@@ -172,6 +178,7 @@ def machine(driver_debian: HostTree, image_bookworm: Path, tmp_path_factory: pyt
     run([*install, "INSTALL_PYTHON=/usr/bin/python3"], env={"PYTHONPATH": ""})
     _write(upper / "etc/cdigen/cdigen.env", SETTINGS)
     _write(upper / "etc/containers/storage.conf", STORAGE)
+    _write(upper / "srv/read-only.conf", READ_ONLY)
     host = upper / "srv/host"
     host.mkdir(parents=True)
     for source, name in (("proc", "proc"), ("sys", "sys"), ("dev/dri", "dri")):
@@ -290,6 +297,15 @@ def test_a_renewed_linker_cache_starts_it_and_nothing_is_written(first: dict[str
     assert report["spec"] == first["boot"]["spec"]
 
 
+def test_a_system_that_cannot_be_written_to_has_its_spec_below_run(first: dict[str, Any]) -> None:
+    report = first["read-only"]
+
+    assert outcome(report) == ("inactive", "success", "0")
+    moved = {"/etc/cdi": "/run/cdi", "/var/lib/cdigen": "/run/cdigen"}
+    assert report["said"] == [line.replace(old, new) for line in WRITTEN for old, new in moved.items() if old in line]
+    assert report["text"] == first["boot"]["spec"]["text"]
+
+
 def test_the_spec_is_true_after_every_boot(
     first: dict[str, Any], second: dict[str, Any], third: dict[str, Any], driver_debian: HostTree
 ) -> None:
@@ -379,6 +395,13 @@ def test_check_and_doctor_tell_of_the_upgrade(second: dict[str, Any], driver_deb
     assert gone in report["doctor"]["out"]
     failed = "problem  systemd  cdigen.service: failed: exit-code, exit code 4 -> journalctl -b -u cdigen.service, mend"
     assert [line for line in report["doctor"]["out"] if line.startswith(failed)]
+
+
+def test_the_record_made_in_the_units_confinement_is_what_a_shell_sees(
+    first: dict[str, Any], second: dict[str, Any], third: dict[str, Any]
+) -> None:
+    for report in (first, second, third):
+        assert report["boot"]["changes"] == {"code": 0, "out": []}
 
 
 def test_the_record_tells_what_has_changed_since(second: dict[str, Any], driver_debian: HostTree) -> None:
