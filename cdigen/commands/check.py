@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from cdigen.commands.diagnoses import diagnoses_to_json, emit_diagnoses
 from cdigen.commands.looking import open_context
 from cdigen.commands.rebuilding import Rebuilder
-from cdigen.commands.target import read_input
+from cdigen.commands.target import open_target, read_input
 from cdigen.doctor.spec_files import read_spec
 from cdigen.doctor.written import check_one, check_written
+from cdigen.errors import UsageError
 from cdigen.report import emit_json
 
 if TYPE_CHECKING:
@@ -31,10 +32,14 @@ def run_check(target: Target, *, spec: str | None, as_json: bool) -> int:
         1 if there is a problem or a warning, else 0.
 
     Raises:
+        UsageError: both documents are to come from standard input.
         FileError: `spec` cannot be read.
         FileError, DocumentError, LinkError: the host or the snapshot cannot be opened.
     """
-    context, rebuild = open_context(target), Rebuilder(target)
+    if spec == "-" == target.snapshot:
+        raise UsageError("--spec - and --snapshot - are both standard input, which is read once; name a file for one")
+    opened = open_target(target, may_wake=False)
+    context, rebuild = open_context(target, opened), Rebuilder(target, opened)
     if spec is None:
         found = check_written(context, rebuild)
     else:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.commands.diagnoses import diagnoses_to_json, emit_diagnoses
-from cdigen.commands.looking import open_context
+from cdigen.commands.looking import open_context, with_written_roots
 from cdigen.commands.rebuilding import Rebuilder
+from cdigen.commands.target import open_target
 from cdigen.doctor.checks import diagnose
 from cdigen.report import emit_json
 
@@ -18,7 +19,8 @@ def run_doctor(target: Target, *, as_json: bool) -> int:
     """Report on every link of the chain.
 
     Args:
-        target: the host. Only where it is this machine are programs run.
+        target: the host; its driver root is that of its spec if none is given. Only where it is this machine are
+            programs run.
         as_json: report as JSON.
 
     Returns:
@@ -27,7 +29,9 @@ def run_doctor(target: Target, *, as_json: bool) -> int:
     Raises:
         FileError, DocumentError, LinkError: the host or the snapshot cannot be opened.
     """
-    found = diagnose(open_context(target), Rebuilder(target))
+    target = with_written_roots(target)
+    opened = open_target(target, may_wake=False)
+    found = diagnose(open_context(target, opened), Rebuilder(target, opened))
     problems = sum(one.level == "problem" for one in found)
     if as_json:
         emit_json("doctor", {"healthy": not problems, "diagnoses": diagnoses_to_json(found)})

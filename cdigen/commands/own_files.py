@@ -84,6 +84,16 @@ def read_choices(data: bytes, path: str) -> Choices:
         ) from error
 
 
+def options_of(data: bytes) -> str:
+    """Return the options with which a spec of ours was made, quoted for a shell; "" where its header tells none."""
+    from cdigen.build.choices import format_choices
+
+    try:
+        return format_choices(read_choices(data, "")) if is_ours(data) else ""
+    except DocumentError:
+        return ""
+
+
 def is_ours(head: bytes) -> bool:
     """Tell whether a file that begins with `head` was written by cdigen, of whatever version.
 

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.build.choices import format_choices
+from cdigen.build.options import GPU_MODES
+from cdigen.build.selection import select_gpus
 from cdigen.build.spec import build_spec
 from cdigen.cdi.model import to_document
 from cdigen.commands.own_files import DEFAULT_OUTPUT, is_ours, read_choices
 from cdigen.commands.planning import Planner
 from cdigen.commands.target import open_target
 from cdigen.doctor.truth import Rebuilt
-from cdigen.errors import IncompleteError, one_line
+from cdigen.errors import DocumentError, IncompleteError, UsageError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cdigen.build.choices import Choices
-    from cdigen.commands.target import Target
+    from cdigen.build.options import BuildOptions
+    from cdigen.commands.planning import Planned
+    from cdigen.commands.target import OpenTarget, Target
     from cdigen.doctor.spec_files import FoundSpec
     from cdigen.inventory import Inventory
+
+
+_OF_THE_CHOICES = ("cdiVersion", "kind")
 
 
 class Rebuilder:
     """Builds any number of specs of one host anew; see `cdigen.doctor.truth.Rebuild`."""
 
-    def __init__(self, target: Target) -> None:
-        """Build for the host of `target`, whose roots count more than those in a spec's header; no GPU is woken."""
+    def __init__(self, target: Target, opened: OpenTarget) -> None:
+        """Build for the host of `target`, whose roots count more than those in a spec's header; no GPU is woken.
+
+        Args:
+            target: the host.
+            opened: the same, with these roots; a snapshot has no others, and may be on standard input.
+        """
         self._target = target
+        self._opened = opened
         self._planners: dict[tuple[str | None, str | None], Planner] = {}
 
     def __call__(self, spec: FoundSpec) -> Rebuilt | None:
-        """Return what a spec would be now; None if it is not ours, or NVML alone would know.
+        """Return what a spec would be now; None if it is not ours.
 
         Raises:
             DocumentError: its options cannot be read.
@@ -40,21 +55,30 @@ class Rebuilder:
         if not is_ours(spec.data):
             return None
         choices = read_choices(spec.data, spec.file.path)
-        planner = self._planner(choices)
         try:
-            planned = planner.plan(choices.options)
-        except IncompleteError:
-            if choices.options.coherent is not None and not planner.knows_coherence:
-                return None
-            raise
+            planned, is_wide = _plan(self._planner(choices), choices.options)
+        except UsageError as error:  # the user gave no roots that cannot be
+            reason = f"the header of {one_line(spec.file.path)} cannot be read: {error}"
+            raise DocumentError(f"{reason}; write the spec anew with: cdigen generate") from error
+        except IncompleteError as error:
+            if choices.options.mode in GPU_MODES:
+                raise
+            remove = f"cdigen remove {shlex.quote(spec.file.path)}"
+            raise IncompleteError(f"{error}, or, if they are gone for good: {remove}") from error
+        document = to_document(build_spec(planned.plan))
+        summary = planned.summary
+        if is_wide:  # these two follow from the names and the mode
+            document |= {key: value for key, value in (spec.file.document or {}).items() if key in _OF_THE_CHOICES}
+            summary = f"{summary.partition(',')[0]}; NVML alone tells which devices its names mean"
         options = format_choices(choices)
         unsure, unproven = _names_without_nvml(planned.inventory)
-        output = "" if spec.file.path == DEFAULT_OUTPUT else f" --output {one_line(spec.file.path)}"
+        output = "" if spec.file.path == DEFAULT_OUTPUT else f" --output {shlex.quote(spec.file.path)}"
         return Rebuilt(
-            document=to_document(build_spec(planned.plan)),
+            document=document,
             left_out={entry.host_path: entry.reason for entry in planned.plan.left_out},
-            summary=planned.summary,
+            summary=summary,
             command=f"cdigen generate{output}{' ' * bool(options)}{options}",
+            is_wide=is_wide,
             unsure=unsure,
             unproven=unproven,
         )
@@ -63,8 +87,50 @@ class Rebuilder:
         target = self._target.with_roots(choices.driver_root, choices.dev_root)
         key = (target.driver_root, target.dev_root)
         if key not in self._planners:
-            self._planners[key] = Planner(target, opened=open_target(target, may_wake=False))
+            opened = self._opened if target.snapshot is not None else open_target(target, may_wake=False)
+            self._planners[key] = Planner(target, opened=opened)
         return self._planners[key]
+
+
+def _plan(planner: Planner, options: BuildOptions) -> tuple[Planned, bool]:
+    """Return the plan of `options`, and whether it is one of all GPUs, as NVML alone knows which of them are meant."""
+    try:
+        planned = planner.plan(options)
+    except IncompleteError:
+        if options.mode not in GPU_MODES or not planner.has_scanned:
+            raise
+        wide = planner.plan(_widened(options))
+        if _tells_which(planner, wide.inventory, options):
+            raise
+        return wide, True
+    if _tells_which(planner, planned.inventory, options):
+        return planned, False
+    return planner.plan(_widened(options)), True
+
+
+def _widened(options: BuildOptions) -> BuildOptions:
+    """Return the same for all GPUs, each under a name that is known without NVML."""
+    strategies = options.strategies if {"index", "type-index"} & {*options.strategies} else ("index",)
+    return replace(
+        options, devices=(), strategies=strategies, mode="gpu" if options.coherent is not None else options.mode
+    )
+
+
+def _tells_which(planner: Planner, inventory: Inventory | None, options: BuildOptions) -> bool:
+    """Tell whether it is known of every GPU and MIG device whether `options` choose it."""
+    if options.mode not in GPU_MODES or inventory is None:
+        return True
+    if options.coherent is not None and not planner.knows_coherence:
+        return False
+    if all(gpu.uuid is not None and all(mig.uuid is not None for mig in gpu.mig or ()) for gpu in inventory.gpus):
+        return True
+    if not {"index", "type-index"} & {*options.strategies}:
+        return False
+    try:  # a name of a MIG device may be another's: NVML alone tells their order
+        select_gpus(tuple(replace(gpu, mig=None) for gpu in inventory.gpus), options.devices)
+    except IncompleteError:
+        return False
+    return True
 
 
 def _names_without_nvml(inventory: Inventory | None) -> tuple[Callable[[str], bool], Callable[[str], bool]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Level = Literal["ok", "warning", "problem", "unknown"]
 Topic = Literal["pci", "kernel", "nodes", "driver", "spec", "engine", "selinux", "systemd"]
 
-RUN_AS_ROOT = "run cdigen doctor as root"
+RUN_AS_ROOT = "run it as root"
 NOT_RECORDED = "not recorded in the snapshot"
 
 UNREADABLE = (HostReadError, LinkError, ParseError)
@@ -56,6 +56,7 @@ class Context:
         is_recorded: whether it is a snapshot, in which what nobody asked for is absent like what is not there.
         runner: runs programs of the host; None where the host is not this machine.
         is_ours: tells a spec of ours by its first bytes.
+        options_of: returns the options with which a spec of ours was made, as one types them; "" if they are not known.
         ask_nvml: when to ask NVML.
     """
 
@@ -63,6 +64,7 @@ class Context:
     is_recorded: bool
     runner: Runner | None
     is_ours: Callable[[bytes], bool]
+    options_of: Callable[[bytes], str]
     ask_nvml: AskNvml = "auto"
 
 

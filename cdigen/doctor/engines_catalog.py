@@ -52,7 +52,7 @@ ENGINES = (
         config="containers",
         since=(4, 1),  # P: release notes of 4.1.0
         on_since=None,
-        reads=(((4, 3), "0.5.0"), ((5, 4), "0.8.0")),  # M: 4.3.1, 5.4.2
+        reads=(((4, 3), "0.5.0"), ((5, 1), "0.7.0"), ((5, 4), "0.8.0")),  # M: 4.3.1, 5.4.2; C: containers/podman#22280
         # P: containers/podman#26569, containers/common#2460: 5.5 reads the first alone
         directories=(((0, 0), BOTH), ((5, 5), FIRST_ONLY), ((5, 6), BOTH)),
         configurable_since=(5, 5),  # P: containers/podman#25691

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.places import find_in_edits
 from cdigen.cdi.registry import MAX_FILES, SUFFIXES, SpecFile
 from cdigen.cdi.validate import find_violations
-from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, unreadable
+from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, split_remedy, unreadable
 from cdigen.errors import ParseError, one_line
+from cdigen.host import LinkError
 from cdigen.parse.document import parse_document
 from cdigen.schema import summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from cdigen.doctor.diagnosis import Context
 
 _VENDORS_HOOKS = ("nvidia-cdi-hook", "nvidia-ctk", "nvidia-container-runtime-hook")
 _VENDORS_FILE = "/run/cdi/nvidia.yaml"
+VENDORS_GENERATOR = "the vendor's generator"
 _NVIDIA = "nvidia.com/"
+_NAMED_SO = "nvidia"  # what names of files begin with that are NVIDIA's though nothing in them can be read
+
+_MAY_BE_NVIDIAS = re.compile(rb"\\|(?<![A-Za-z0-9_.-])nvidia\.com/")
+"""What is in every file that may have such a kind: it, or an escape that may be a part of it. Drivers for DRA write a
+spec for every claim, of other kinds, and parsing one costs 4 ms."""
+
+MAX_SPECS = 256
+"""The most specs for NVIDIA's devices that are looked at."""
+
+MAX_BYTES = 4 << 20
+"""The most bytes of them: about three seconds. A spec of 2048 IMEX channels has a tenth of it."""
+
+
+TOO_MANY = "remove what is not needed"
+"""The remedy where not all were looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +53,8 @@ class FoundSpec:
         mode: its permission bits; 0 if a snapshot does not tell.
         hooks: paths of the programs that it lets run in every container's start.
         data: its bytes.
+        is_used: whether an engine takes a device from it, or could: not one whose every device another file has, that
+            counts more.
     """
 
     file: SpecFile
@@ -42,6 +63,7 @@ class FoundSpec:
     mode: int
     hooks: tuple[str, ...]
     data: bytes
+    is_used: bool = True
 
     @property
     def version(self) -> str:
@@ -59,40 +81,77 @@ def find_specs(context: Context, directories: tuple[str, ...]) -> tuple[tuple[Fo
     system = context.views.system
     specs: list[FoundSpec] = []
     lines: list[Diagnosis] = []
+    total = 0
     for directory in directories:
         try:
-            names = [name for name in system.names(directory) if name.endswith(SUFFIXES)]
             found = system.find(directory)
+            if found is not None and found[1].kind != "dir":
+                remedy = f"rm {shlex.quote(directory)}, then: cdigen generate"
+                lines.append(diagnosis("spec", directory, "problem", "is no directory: engines find nothing", remedy))
+                continue
+            if found is not None:
+                lines += judge_mode(directory, found[1].mode, 0o755)
+            names = [name for name in system.names(directory) if name.endswith(SUFFIXES)]
+            names.sort(key=lambda name: not name.startswith(_NAMED_SO))  # first those that matter, if there are many
+        except LinkError as error:
+            lines.append(_circular(directory, error))
+            continue
         except UNREADABLE as error:
             lines.append(unreadable("spec", directory, error))
             continue
-        mode = found[1].mode if found else 0
-        if mode and mode & 0o555 != 0o555:
-            message = f"mode {mode:04o}: rootless engines cannot read it"
-            lines.append(diagnosis("spec", directory, "warning", message, f"chmod 0755 {directory}"))
         if len(names) > MAX_FILES:
             message = f"has {len(names)} specs; the first {MAX_FILES} are looked at"
-            lines.append(diagnosis("spec", directory, "warning", message, "remove what is not needed"))
+            lines.append(diagnosis("spec", directory, "warning", message, TOO_MANY))
         for name in names[:MAX_FILES]:
+            path = f"{directory}/{name}"
+            data = mode = None
             try:
-                spec = _read(context, directory, name)
+                found = system.find(path)
+                if found is not None and found[1].kind == "file":
+                    mode = found[1].mode
+                    data = system.read(path)
+            except LinkError as error:  # engines pass it over
+                lines += [_circular(path, error)] if name.startswith(_NAMED_SO) else []
             except UNREADABLE as error:
-                lines.append(unreadable("spec", f"{directory}/{name}", error))
+                lines.append(unreadable("spec", path, error))
+                if mode is not None and name.startswith(_NAMED_SO):
+                    lines += judge_mode(path, mode, 0o644)
+            if data is None or mode is None or not _may_be_nvidias(context, name, data):
                 continue
+            total += len(data)
+            if len(specs) == MAX_SPECS or total > MAX_BYTES:
+                message = (
+                    f"more than {MAX_SPECS} specs for NVIDIA's devices, or {MAX_BYTES >> 20} MiB; the others are passed"
+                )
+                lines.append(diagnosis("spec", path, "warning", f"{message} over", TOO_MANY))
+                return tuple(specs), tuple(lines)
+            spec = _select(read_spec(context, path, data, mode), name)
             if spec is not None:
                 specs.append(spec)
     return tuple(specs), tuple(lines)
 
 
-def _read(context: Context, directory: str, name: str) -> FoundSpec | None:
-    """Return the spec; None if it is another's, or no file. Raises what reading raises, but not for its content."""
-    system = context.views.system
-    path = f"{directory}/{name}"
-    found = system.find(path)
-    if found is None or found[1].kind != "file":
-        return None
-    spec = read_spec(context, path, system.read(path) or b"", found[1].mode)
-    is_named_so = spec.author == "cdigen" or name.startswith("nvidia")
+def _circular(path: str, error: LinkError) -> Diagnosis:
+    message, remedy = split_remedy(error.reason)
+    return diagnosis("spec", path, "problem", f"{message}: engines find nothing there", remedy)
+
+
+def judge_mode(path: str, mode: int, wanted: int) -> Iterator[Diagnosis]:
+    """Yield a warning if permission bits keep some from reading, who may with the `wanted` ones; 0 is not known."""
+    readable = wanted & 0o555
+    if mode and mode & readable != readable:
+        message = f"mode {mode:04o}: rootless engines cannot read it"
+        yield diagnosis("spec", path, "warning", message, f"chmod {wanted:04o} {shlex.quote(path)}")
+
+
+def _may_be_nvidias(context: Context, name: str, data: bytes) -> bool:
+    """Tell whether a file is worth to be parsed."""
+    return name.startswith(_NAMED_SO) or context.is_ours(data) or _MAY_BE_NVIDIAS.search(data) is not None
+
+
+def _select(spec: FoundSpec, name: str) -> FoundSpec | None:
+    """Return the spec; None if it is another's."""
+    is_named_so = spec.author == "cdigen" or name.startswith(_NAMED_SO)
     is_nvidias = spec.file.kind is not None and (spec.author == "cdigen" or spec.file.kind.startswith(_NVIDIA))
     return spec if is_nvidias or (spec.file.kind is None and is_named_so) else None
 
@@ -138,4 +197,4 @@ def _author(path: str, ours: bool, hooks: tuple[str, ...]) -> str:
     if ours:
         return "cdigen"
     is_vendors = path.endswith(_VENDORS_FILE) or any(hook.rpartition("/")[2] in _VENDORS_HOOKS for hook in hooks)
-    return "the vendor's generator" if is_vendors else "somebody"
+    return VENDORS_GENERATOR if is_vendors else "somebody"

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import shlex
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, get_args
 
+from cdigen.build.options import Mode
 from cdigen.cdi.registry import Registry
 from cdigen.cdi.version import version_key
 from cdigen.doctor.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, exists
 from cdigen.doctor.engines import Engine
 from cdigen.doctor.engines_catalog import BOTH
-from cdigen.doctor.spec_files import find_specs
+from cdigen.doctor.spec_files import TOO_MANY, find_specs, judge_mode
 from cdigen.doctor.units import DISABLE_VENDORS, VENDORS_SPEC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cdigen.doctor.diagnosis import Context
     from cdigen.doctor.spec_files import FoundSpec
 
 _GENERATE = "cdigen generate"
+_FINDS_NOTHING = "finds no device of nvidia.com"
 _MAX_NAMED = 3
+_MAX_FILES = 12  # of a host with every class of devices
 
 
 def check_specs(context: Context, engines: Sequence[Engine]) -> tuple[tuple[Diagnosis, ...], tuple[FoundSpec, ...]]:
@@ -37,38 +41,65 @@ def check_specs(context: Context, engines: Sequence[Engine]) -> tuple[tuple[Diag
     specs, lines = find_specs(context, directories)
     if not specs and not lines and context.is_recorded:
         return (diagnosis("spec", " and ".join(directories), "unknown", NOT_RECORDED),), ()
+    taken = {directories: _take(directories, specs) for directories in (BOTH, *(e.directories for e in readers))}
+    used = {path for one in taken.values() for paths in (*one.disputed, one.winners) for path in paths}
+    specs = tuple(replace(spec, is_used=spec.file.document is None or spec.file.path in used) for spec in specs)
     found = [*lines]
+    blind = any(line.level == "unknown" or line.remedy == TOO_MANY for line in lines)
     for spec in specs:
         found += judge_file(context, spec)
+    alone = not any(taken[engine.directories].winners or taken[engine.directories].disputed for engine in readers)
     seen: set[tuple[str, ...]] = set()
     for engine in readers:
-        found += _judge_engine(engine, specs, shadows=engine.directories not in seen, blind=bool(lines))
+        shadows = engine.directories not in seen
+        found += _judge_engine(context, engine, taken[engine.directories], shadows=shadows, blind=blind, alone=alone)
         seen.add(engine.directories)
     return tuple(found), specs
 
 
+def is_about_one_of_several(line: Diagnosis) -> bool:
+    """Tell whether a line says that an engine has no device where another has some: its matter, and no spec's."""
+    return line.level == "warning" and line.message.startswith(_FINDS_NOTHING)
+
+
 def judge_file(context: Context, spec: FoundSpec) -> Iterator[Diagnosis]:
     """Yield what is wrong with a spec whoever reads it, and whose it is."""
-    path, remove = spec.file.path, f"{_GENERATE} --output {spec.file.path}, or remove it"
+    path, remove = spec.file.path, f"{_generate(context, spec)}, or remove it"
     if spec.file.problems:
         message = f"not a valid spec, so engines pass it over: {spec.file.problems[0]}"
         yield diagnosis("spec", path, "problem", message, remove)
         return
-    if spec.mode and spec.mode & 0o444 != 0o444:
-        message = f"mode {spec.mode:04o}: rootless engines cannot read it"
-        yield diagnosis("spec", path, "warning", message, f"chmod 0644 {path}")
-    for hook in spec.hooks:
+    yield from judge_mode(path, spec.mode, 0o644)
+    for hook in spec.hooks if spec.is_used else ():
         if not exists(context.views.system, hook) and not context.is_recorded:
             message = f"its hook {hook} is not there: containers do not start"
             yield diagnosis("spec", path, "problem", message, f"{remove}, or install what has {hook}")
     hooks = f", with {len(spec.hooks)} hook program{'s' * (len(spec.hooks) != 1)}" if spec.hooks else ""
-    yield diagnosis("spec", path, "ok", f"of {spec.author}: {spec.file.kind}, cdiVersion {spec.version}{hooks}")
+    unused = "" if spec.is_used else "; no engine uses it, as others that count more have all its devices"
+    yield diagnosis("spec", path, "ok", f"of {spec.author}: {spec.file.kind}, cdiVersion {spec.version}{hooks}{unused}")
 
 
-def _judge_engine(engine: Engine, specs: Sequence[FoundSpec], *, shadows: bool, blind: bool) -> Iterator[Diagnosis]:
-    rank = {directory: position for position, directory in enumerate(engine.directories)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """What an engine takes from which file.
+
+    Attributes:
+        by_path: the specs that it reads.
+        winners: how many devices it takes, by file.
+        disputed: devices that it cannot tell from which to take, by files.
+        hidden: how many devices of ours another's file hides, by both.
+    """
+
+    by_path: Mapping[str, FoundSpec]
+    winners: Mapping[str, int]
+    disputed: Mapping[tuple[str, ...], list[str]]
+    hidden: Mapping[tuple[str, str], int]
+
+
+def _take(directories: tuple[str, ...], specs: Sequence[FoundSpec]) -> _Taken:
+    rank = {directory: position for position, directory in enumerate(directories)}
     read = [spec for spec in specs if spec.directory in rank]
-    registry = Registry(engine.directories, [replace(spec.file, rank=rank[spec.directory]) for spec in read])
+    registry = Registry(directories, [replace(spec.file, rank=rank[spec.directory]) for spec in read])
     by_path = {spec.file.path: spec for spec in read}
     winners: dict[str, int] = {}
     disputed: dict[tuple[str, ...], list[str]] = {}
@@ -84,32 +115,54 @@ def _judge_engine(engine: Engine, specs: Sequence[FoundSpec], *, shadows: bool, 
             if by_path[file.path].author == "cdigen" and by_path[highest[0].path].author != "cdigen":
                 key = (file.path, highest[0].path)
                 hidden[key] = hidden.get(key, 0) + 1
-    for paths, names in disputed.items():
+    return _Taken(by_path=by_path, winners=winners, disputed=disputed, hidden=hidden)
+
+
+def _judge_engine(
+    context: Context, engine: Engine, taken: _Taken, *, shadows: bool, blind: bool, alone: bool
+) -> Iterator[Diagnosis]:
+    for paths, names in taken.disputed.items():
         more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+        others = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
         message = (
-            f"{', '.join(names[:_MAX_NAMED])}{more} cannot be resolved: in {' and '.join(paths)}, which count the same"
+            f"{', '.join(names[:_MAX_NAMED])}{more} cannot be resolved: in {' and '.join(paths[:_MAX_NAMED])}{others},"
+            " which count the same"
         )
-        yield diagnosis("spec", engine.name, "problem", message, f"remove all but one: rm {paths[-1]}")
+        yield diagnosis("spec", engine.name, "problem", message, f"remove all but one: rm {shlex.quote(paths[-1])}")
     if shadows:
-        for (ours, other), number in hidden.items():
-            message = f"{_devices(number)} of it hidden by {other}, which counts more and is of {by_path[other].author}"
-            remedy = DISABLE_VENDORS if other == VENDORS_SPEC else f"remove one of the two: rm {other}"
+        for (ours, other), number in taken.hidden.items():
+            author = taken.by_path[other].author
+            message = f"{_devices(number)} of it hidden by {other}, which counts more and is of {author}"
+            remedy = DISABLE_VENDORS if other == VENDORS_SPEC else f"remove one of the two: rm {shlex.quote(other)}"
             yield diagnosis("spec", ours, "warning", message, remedy)
+    winners = taken.winners
     for path in winners:
-        version = by_path[path].version
+        version = taken.by_path[path].version
+        anew = _generate(context, taken.by_path[path])
         if engine.reads and version_key(version) > version_key(engine.reads):
             message = f"{path} has cdiVersion {version}; it is known to read up to {engine.reads}, and may refuse it"
-            yield diagnosis("spec", engine.name, "warning", message, f"if it does: {_GENERATE} --output {path}")
+            yield diagnosis("spec", engine.name, "warning", message, f"if it does: {anew}")
     if winners:
-        taken = " and ".join(f"{_devices(number)} from {path}" for path, number in sorted(winners.items()))
-        yield diagnosis("spec", engine.name, "ok", f"takes {taken}")
-    elif not disputed:
+        files = [f"{_devices(number)} from {path}" for path, number in sorted(winners.items())]
+        more = f" and from {len(files) - _MAX_FILES} more files" if len(files) > _MAX_FILES else ""
+        yield diagnosis("spec", engine.name, "ok", f"takes {' and '.join(files[:_MAX_FILES])}{more}")
+    elif not taken.disputed:
         where = " and ".join(engine.directories)
-        message = f"finds no device of nvidia.com in {where}"
+        message = f"{_FINDS_NOTHING} in {where}"
         if blind:
             yield diagnosis("spec", engine.name, "unknown", f"{message}, of which not all could be read")
         else:
-            yield diagnosis("spec", engine.name, "problem", message, _GENERATE)
+            yield diagnosis("spec", engine.name, "problem" if alone else "warning", message, _GENERATE)
+
+
+def _generate(context: Context, spec: FoundSpec) -> str:
+    """Return the command that writes a spec anew; of one whose options are not known, its name tells the mode."""
+    options = context.options_of(spec.data)
+    if not options:
+        name = spec.file.path.rpartition("/")[2].rpartition(".")[0]
+        mode = name.removeprefix("nvidia-")
+        options = f"--mode={mode}" if name != mode and mode in get_args(Mode) else ""
+    return f"{_GENERATE} --output {shlex.quote(spec.file.path)}{' ' * bool(options)}{options}"
 
 
 def _devices(number: int) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cdigen.doctor.spec_files import MAX_SPECS
+from cdigen.parse.document import parse_document
 from cdigen.schema import find_schema_violations
 from tests.cli.program import bound_to_permissions, run_program
 from tests.golden.hosts import GOLDEN_HOSTS, GoldenHost
@@ -25,6 +29,7 @@ from tests.hosts import (
     library_entries,
     mig_entries,
     minimal_entries,
+    moved,
     text,
     uuid_of,
     without,
@@ -260,6 +265,108 @@ def test_a_gpu_that_sleeps_is_not_called_another(recheck: Recheck, tmp_path: Pat
     )
 
 
+def asleep(index: int) -> Entries:
+    """Return the GPU as procfs has it before anything has used it."""
+    unknown = "GPU-????????-????-????-????-????????????"
+    path = f"/proc/driver/nvidia/gpus/{bdf_of(index)}/information"
+    return {path: information(bdf=bdf_of(index), minor=index, uuid=unknown)}
+
+
+BY_NVML = "true of this host: driver {version}; NVML alone tells which devices its names mean"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--device", uuid_of(1)),
+        ("--device-name-strategy", "uuid"),
+        ("--device-name-strategy", "uuid", "--no-all"),
+        ("--device", uuid_of(0), "--device-name-strategy", "type-index"),
+    ],
+)
+def test_names_that_a_sleeping_gpu_does_not_tell_are_not_judged(
+    options: tuple[str, ...], recheck: Recheck, tmp_path: Path
+) -> None:
+    host = minimal_entries(gpus=2)
+
+    run = recheck(host, {**host, **asleep(0), **asleep(1)}, *options)
+    assert (run.code, report(run, tmp_path)) == (0, [f"ok       spec     SPEC: {BY_NVML.format(version=VERSION)}"])
+
+    gone = without(host, f"{LIBDIR}/libnvidia-ml.so.{VERSION}")
+    run = recheck(host, {**gone, **asleep(0), **asleep(1)}, *options)
+    assert run.code == 1
+    assert report(run, tmp_path) == [
+        wrong(
+            "problem",
+            f"1 of the 4 files that it mounts is gone: containers do not start ({LIBDIR}/libnvidia-ml.so.{VERSION})",
+            f"cdigen generate --output SPEC {' '.join(written_as(options))}",
+        )
+    ]
+
+
+def written_as(options: tuple[str, ...]) -> list[str]:
+    """Return options as a header has them: those with a value in one word, in its order."""
+    words = " ".join(options).replace("--device ", "--device=").replace("strategy ", "strategy=").split()
+    order = ["--device", "--device-name-strategy", "--no-all"]
+    return sorted(words, key=lambda word: order.index(word.partition("=")[0]))
+
+
+def test_a_gpu_that_has_gone_is_missed_also_where_the_others_sleep(recheck: Recheck, tmp_path: Path) -> None:
+    run = recheck(minimal_entries(gpus=2), {**minimal_entries(), **asleep(0)}, "--device", uuid_of(1))
+
+    assert run.code == 1
+    assert report(run, tmp_path) == [
+        wrong(
+            "problem",
+            f"nvidia.com/gpu=1 and nvidia.com/gpu={uuid_of(1)} are offered, and not there any more",
+            f"cdigen generate --output SPEC --device={uuid_of(1)}",
+        )
+    ]
+
+
+GOLDEN = {host.name: host for host in GOLDEN_HOSTS}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--device", "0:2"),
+        ("--device", "MIG-8970491e-16e0-5140-9f8f-d561baa3c186", "--no-all"),
+        ("--device-name-strategy", "uuid"),
+    ],
+)
+def test_mig_devices_that_were_chosen_with_nvml_are_not_judged_without(
+    options: tuple[str, ...], tmp_path: Path, cdigen: Cdigen
+) -> None:
+    host, spec = GOLDEN["a100-580-mig"], tmp_path / "nvidia.yaml"
+    assert cdigen("generate", "--snapshot", host.snapshot, "--nvml", "auto", "-o", spec, *options).code == 0
+
+    run = cdigen("check", "--snapshot", host.snapshot, "--spec", spec)
+    assert (run.code, report(run, tmp_path)) == (0, [f"ok       spec     SPEC: {BY_NVML.format(version='580.105.08')}"])
+    run = cdigen("check", "--snapshot", host.snapshot, "--spec", spec, "--nvml", "auto")
+    assert (run.code, run.err) == (0, "")
+    assert "true of this host: driver 580.105.08, 1 GPU, " in run.out
+
+
+def test_without_nvml_a_coherent_spec_of_another_driver_is_untrue_all_the_same(cdigen: Cdigen) -> None:
+    spec = GOLDEN["gb200-580-arm64-coherent"].spec_path.with_name("nvidia-coherent.yaml")
+
+    run = cdigen("check", "--snapshot", GOLDEN["rocky9-615"].snapshot, "--spec", spec)
+
+    assert (run.code, run.err) == (1, "")
+    assert f"problem  spec     {spec}: it is of driver 580.173.02; the host's is 6" in run.out
+
+
+def test_devices_of_a_class_that_have_gone(tmp_path: Path, make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
+    spec = GOLDEN["gb200-580-imex"].spec_path.with_name("nvidia-imex.yaml")
+
+    run = cdigen("check", "--snapshot", make_snapshot(), "--spec", spec)
+
+    assert (run.code, run.err) == (1, "")
+    assert run.out.startswith(f"problem  spec     {spec}: there is no IMEX channel, ")
+    assert f", or, if they are gone for good: cdigen remove {spec}\n" in run.out
+
+
 def test_mig_instances_that_come_and_go(recheck: Recheck, tmp_path: Path) -> None:
     whole = {**minimal_entries(), "/proc/devices": text("Character devices:\n195 nvidia\n508 nvidia-caps\n")}
     before = {**whole, **mig_entries(0, (1, 0), (2, 0))}
@@ -285,6 +392,19 @@ def test_a_node_that_has_gone(recheck: Recheck, tmp_path: Path) -> None:
     assert run.code == 1
     (line,) = report(run, tmp_path)
     assert line.startswith("problem  spec     SPEC: /dev/nvidia-uvm is missing -> create with: cdigen nodes --create")
+
+
+def test_a_node_of_all_devices_that_a_spec_can_do_without_but_this_one_has(recheck: Recheck, tmp_path: Path) -> None:
+    run = recheck(minimal_entries(), without(minimal_entries(), "/dev/nvidia-modeset"))
+
+    assert run.code == 1
+    assert report(run, tmp_path) == [
+        wrong(
+            "problem",
+            "/dev/nvidia-modeset is gone: containers that get such a device do not start",
+            "cdigen nodes --create, or: cdigen generate --output SPEC",
+        )
+    ]
 
 
 def test_a_drm_node_that_has_gone(recheck: Recheck, tmp_path: Path) -> None:
@@ -363,14 +483,14 @@ def test_a_file_that_is_not_there(tmp_path: Path, make_snapshot: MakeSnapshot, c
 class Live:
     """A host with a spec in its /etc/cdi."""
 
-    def __init__(self, root: Path, cdigen: Cdigen) -> None:
+    def __init__(self, root: Path, cdigen: Cdigen, *options: str) -> None:
         """Write the spec of the host at `root`."""
         self.root, self.cdigen = root, cdigen
         self.spec = root / "etc/cdi/nvidia.yaml"
-        assert self.generate().code == 0
+        assert self.generate(*options).code == 0
 
-    def generate(self) -> Run:
-        return self.cdigen("generate", "--host-root", self.root, "-o", self.spec)
+    def generate(self, *options: str) -> Run:
+        return self.cdigen("generate", "--host-root", self.root, "-o", self.spec, *options)
 
     def check(self, *options: str) -> list[str]:
         run = self.cdigen("check", "--host-root", self.root, *options)
@@ -421,13 +541,234 @@ def test_a_spec_that_hides_ours(live: Live) -> None:
         LIVE_TRUE,
         (
             "problem  spec     /var/run/cdi/nvidia.yaml: /dev/nvidia7 is gone: containers that get such a device do not"
-            " start -> write it anew with what has written it"
+            " start -> nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"
         ),
         (
-            "problem  spec     /var/run/cdi/nvidia.yaml: /etc/cdi is no device node any more: containers do not start"
-            " -> write it anew with what has written it"
+            "problem  spec     /var/run/cdi/nvidia.yaml: /etc/cdi is no such device node any more: containers do"
+            " not start -> nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"
         ),
     ]
+
+
+def foreign(*nodes: str, mounts: str = "") -> str:
+    listed = f"  mounts: [{mounts}]\n" if mounts else "  env: [A=b]\n"
+    return (
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n- name: all\n"
+        f"  containerEdits: {{deviceNodes: [{', '.join(nodes)}]}}\ncontainerEdits:\n{listed}"
+    )
+
+
+def test_what_engines_make_themselves_need_not_be_there(live: Live) -> None:
+    compat = f"/opt/compat/libcuda.so.{OTHER_VERSION}"
+    (live.root / "opt/compat").mkdir(parents=True)
+    (live.root / compat[1:]).touch()
+    live.spec.write_text(
+        foreign(
+            "{path: /run/fifo, type: p}",
+            "{path: /dev/nvidia0, type: c, major: 195, minor: 0}",
+            mounts="{hostPath: /nowhere, containerPath: /tmp/x, type: tmpfs},"
+            f" {{hostPath: {compat}, containerPath: /usr/lib64/compat.so}},"
+            f" {{hostPath: {LIBDIR}/libcuda.so.{VERSION}, containerPath: /usr/lib64/libcuda.so.1}}",
+        )
+    )
+
+    assert live.check() == [f"ok       spec     {OURS}: everything that it mounts or makes a node of is there"]
+
+
+def test_nodes_of_other_numbers_or_types_than_a_spec_says(live: Live) -> None:
+    nodes = ("{path: /dev/nvidia0, type: b}", "{path: /dev/nvidia-uvm, type: c, major: 508, minor: 0}")
+    live.spec.write_text(foreign(*nodes))
+
+    renew = "write it anew with what has written it"
+    assert live.check() == [
+        f"problem  spec     {OURS}: /dev/nvidia0 is no such device node any more: containers do not start -> {renew}",
+        (
+            f"problem  spec     {OURS}: /dev/nvidia-uvm is of other numbers than it says: containers get another device"
+            f" -> {renew}"
+        ),
+    ]
+
+
+def test_a_spec_that_no_engine_uses_may_be_old(live: Live) -> None:
+    (live.root / "var/run/cdi").mkdir(parents=True)
+    other = live.root / "var/run/cdi/nvidia.yaml"
+    shutil.copy(live.spec, other)
+    live.spec.write_text(live.spec.read_text().replace(VERSION, OTHER_VERSION))
+
+    assert live.check() == [LIVE_TRUE.replace("/etc/cdi", "/var/run/cdi")]
+
+    live.spec.write_text(foreign("{path: /dev/nvidia7}"))
+    assert live.check() == [LIVE_TRUE.replace("/etc/cdi", "/var/run/cdi")]
+
+
+def test_an_engine_that_reads_other_directories_makes_no_spec_untrue(live: Live) -> None:
+    for path, content in {
+        "usr/bin/podman": "",
+        "etc/containers/containers.conf": '[engine]\ncdi_spec_dirs = ["/opt/cdi"]\n',
+    }.items():
+        (live.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (live.root / path).write_text(content)
+    nothing = "finds no device of nvidia.com in /opt/cdi -> cdigen generate"
+
+    assert live.check() == [f"problem  spec     podman: {nothing}", LIVE_TRUE]
+
+    (live.root / "usr/bin/dockerd").touch()
+    (live.root / "etc/docker").mkdir()
+    (live.root / "etc/docker/daemon.json").write_text('{"features": {"cdi": true}}')
+    assert live.check() == [LIVE_TRUE]
+
+
+def test_what_a_user_may_not_read_is_wrong_for_that_users_engine(live: Live) -> None:
+    closed = "finds no device of nvidia.com in /etc/cdi and /var/run/cdi, of which not all could be read"
+
+    def lines() -> list[str]:
+        os.chown(live.spec, 65534, 65534)
+        os.chown(live.spec.parent, 65534, 65534)
+        run = run_program("check", "--host-root", live.root, before=bound_to_permissions())
+        assert (run.code, run.err) == (1, "")
+        return run.out.rpartition("\n\n")[0].replace("\n                  -> ", " -> ").split("\n")
+
+    live.spec.chmod(0o600)
+    assert lines() == [
+        f"unknown  spec     {OURS}: Permission denied -> run it as root",
+        f"warning  spec     {OURS}: mode 0600: rootless engines cannot read it -> chmod 0644 {OURS}",
+        f"unknown  spec     an engine: {closed}",
+    ]
+    live.spec.parent.chmod(0o700)
+    assert lines() == [
+        "warning  spec     /etc/cdi: mode 0700: rootless engines cannot read it -> chmod 0755 /etc/cdi",
+        "unknown  spec     /etc/cdi: Permission denied -> run it as root",
+        f"unknown  spec     an engine: {closed}",
+    ]
+
+
+def test_a_library_that_a_user_may_not_read_is_not_called_wrong(live: Live) -> None:
+    path = f"{LIBDIR}/libnvidia-ml.so.{VERSION}"
+    os.chown(live.root / path[1:], 65534, 65534)
+    (live.root / path[1:]).chmod(0o600)
+
+    run = run_program("check", "--host-root", live.root, before=bound_to_permissions())
+
+    assert (run.code, run.err) == (0, "")
+    assert run.out == (
+        f"unknown  spec     {OURS}: whether {path} is still right cannot be seen\n"
+        "                  -> run it as root\n"
+        "\n0 ok, 0 warnings, 0 problems, 1 unknown\n"
+    )
+
+
+def test_directories_that_are_none(live: Live) -> None:
+    nothing = (
+        "problem  spec     an engine: finds no device of nvidia.com in /etc/cdi and /var/run/cdi -> cdigen generate"
+    )
+    shutil.rmtree(live.spec.parent)
+
+    live.spec.parent.symlink_to("cdi")
+    assert live.check() == [
+        (
+            "problem  spec     /etc/cdi: leads through more than 40 symbolic links: engines find nothing there"
+            " -> remove the link cycle"
+        ),
+        nothing,
+    ]
+
+    live.spec.parent.unlink()
+    live.spec.parent.touch()
+    assert live.check() == [
+        "problem  spec     /etc/cdi: is no directory: engines find nothing -> rm /etc/cdi, then: cdigen generate",
+        nothing,
+    ]
+
+
+def test_files_that_lead_nowhere_are_passed_over_as_engines_do(live: Live) -> None:
+    live.spec.with_name("acme.yaml").symlink_to("acme.yaml")
+    live.spec.with_name("nvidia-gone.yaml").symlink_to("/nowhere")
+    os.mkfifo(live.spec.with_name("nvidia-fifo.yaml"))
+    live.spec.with_name("nvidia-directory.yaml").mkdir()
+
+    assert live.check() == [LIVE_TRUE]
+
+
+def test_the_remedy_keeps_the_options_of_the_spec(live: Live) -> None:
+    assert live.generate("--no-all").code == 0
+    live.spec.write_text(live.spec.read_text() + "added: 1\n")
+    (live.spec.parent / "nvidia-imex.yaml").write_text("added: 1\n")
+
+    lines = live.check()
+
+    invalid = "not a valid spec, so engines pass it over: "
+    assert lines[0].startswith(f"problem  spec     /etc/cdi/nvidia-imex.yaml: {invalid}")
+    assert lines[0].endswith(" -> cdigen generate --output /etc/cdi/nvidia-imex.yaml --mode=imex, or remove it")
+    assert lines[1] == (
+        f"problem  spec     {OURS}: {invalid}$.added: unknown key"
+        f" -> cdigen generate --output {OURS} --no-all, or remove it"
+    )
+
+
+def test_a_path_in_a_remedy_can_be_typed(live: Live) -> None:
+    odd = live.spec.rename(live.spec.with_name("my; spec.yaml"))
+    odd.chmod(0o600)
+
+    assert live.check()[0] == (
+        "warning  spec     /etc/cdi/my; spec.yaml: mode 0600: rootless engines cannot read it ->"
+        " chmod 0644 '/etc/cdi/my; spec.yaml'"
+    )
+
+
+def claim(number: int) -> str:
+    """Return a spec as NVIDIA's driver for dynamic resource allocation writes one for every claim."""
+    mounts = [f"{{hostPath: /usr/lib/x{n}, containerPath: /usr/lib/x{n}, options: [ro, bind]}}" for n in range(50)]
+    return foreign("{path: /dev/nvidia0}", mounts=", ".join(mounts)).replace(
+        "nvidia.com/gpu", f"k8s.gpu.nvidia.com/claim{number}"
+    )
+
+
+def test_specs_of_others_cost_next_to_nothing(live: Live) -> None:
+    to_parse = time_of(lambda: parse_document(claim(0).encode()))
+    for number in range(1000):
+        (live.spec.parent / f"k8s.gpu.nvidia.com-claim_{number:04}.yaml").write_text(claim(number))
+
+    assert live.check() == [LIVE_TRUE]
+    assert time_of(live.check) < 1000 * to_parse / 4
+
+
+def time_of(do: Callable[[], object]) -> float:
+    """Return how many seconds it takes, the least of three."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        do()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def test_no_more_specs_are_looked_at_than_a_host_can_have(live: Live) -> None:
+    for number in range(MAX_SPECS):
+        shutil.copy(live.spec, live.spec.with_name(f"copy{number:04}.yaml"))
+
+    lines = live.check()
+
+    assert lines[0] == (
+        f"warning  spec     /etc/cdi/copy{MAX_SPECS - 1:04}.yaml: more than {MAX_SPECS} specs for NVIDIA's devices, or"
+        " 4 MiB; the others are passed over -> remove what is not needed"
+    )
+    assert lines[1].endswith(
+        f"in {OURS} and /etc/cdi/copy0000.yaml"
+        f" and /etc/cdi/copy0001.yaml and {MAX_SPECS - 3} more, which count the same"
+        f" -> remove all but one: rm /etc/cdi/copy{MAX_SPECS - 2:04}.yaml"
+    )
+    assert lines[2] == LIVE_TRUE
+    assert len(lines) == 2 + MAX_SPECS
+
+
+def test_a_large_spec_is_not_read_to_the_end_of_the_host(live: Live) -> None:
+    for number in range(8):
+        live.spec.with_name(f"large{number}.yaml").write_text("# nvidia.com/\n" + "a: b\n" * 200_000)
+
+    assert live.check()[0] == (
+        "warning  spec     /etc/cdi/large4.yaml: more than 256 specs for NVIDIA's devices, or 4 MiB; the others are"
+        " passed over -> remove what is not needed"
+    )
 
 
 def test_a_device_twice_in_one_directory(live: Live) -> None:
@@ -520,6 +861,35 @@ def test_a_spec_on_standard_input(live: Live, tmp_path: Path) -> None:
 
     assert (run.code, run.err) == (0, "")
     assert run.out.startswith(f"ok       spec     -: true of this host: {TRUE}")
+
+
+def test_a_snapshot_on_standard_input(make_snapshot: MakeSnapshot, cdigen: Cdigen, tmp_path: Path) -> None:
+    spec, snapshot = tmp_path / "nvidia.yaml", make_snapshot()
+    assert cdigen("generate", "--snapshot", snapshot, "-o", spec).code == 0
+
+    run = run_program("check", "--snapshot", "-", "--spec", spec, stdin=snapshot.read_bytes())
+    assert (run.code, report(run, tmp_path)) == (0, [f"ok       spec     SPEC: true of this host: {TRUE}, 12 mounts"])
+    run = run_program("check", "--snapshot", "-", "--spec", "-", stdin=snapshot.read_bytes())
+    message = "--spec - and --snapshot - are both standard input, which is read once; name a file for one"
+    assert (run.code, run.out, run.err) == (2, "", f"cdigen: error: {message}\n")
+
+
+def test_doctor_looks_where_the_spec_was_made_of(make_host: MakeHost, cdigen: Cdigen) -> None:
+    root = make_host(moved(minimal_entries(), "/run/nvidia/driver", "/usr", "/dev"))
+    live = Live(root, cdigen, "--driver-root", "/run/nvidia/driver")
+    ok = f"ok       driver   /run/nvidia/driver{LIBDIR}/libcuda.so.{VERSION}: version {VERSION}, the"
+
+    run = cdigen("doctor", "--host-root", root)
+
+    assert (run.code, run.err) == (0, "")
+    assert ok in run.out
+
+    live.spec.write_text(live.spec.read_text().replace("=/run/nvidia/driver", "=../driver"))
+    run = cdigen("doctor", "--host-root", root)
+    assert (run.code, run.err) == (1, "")
+    reason = f"the header of {OURS} cannot be read: --driver-root ../driver: not an absolute path on the host"
+    assert f"problem  spec     {OURS}: {reason} without '..'; use one such as /run/nvidia/driver\n" in run.out
+    assert ok not in run.out
 
 
 def test_doctor_tells_it_too(live: Live, cdigen: Cdigen) -> None:

@@ -133,7 +133,7 @@ def test_what_a_user_may_not_read_is_said(tmp_path: Path) -> None:
 
     assert (run.code, run.err) == (1, "")
     assert (
-        "unknown  spec     /etc/cdi: Permission denied\n                  -> run cdigen doctor as root\n"
+        "unknown  spec     /etc/cdi: Permission denied\n                  -> run it as root\n"
         "unknown  spec     an engine: finds no device of nvidia.com in /etc/cdi and /var/run/cdi, of which not all"
         " could be read\n"
     ) in run.out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.commands.own_files import is_ours
+from cdigen.commands.own_files import is_ours, options_of
 from cdigen.discover.views import open_views
 from cdigen.doctor.diagnosis import Context
 from cdigen.host import Host
@@ -24,7 +24,14 @@ def context_of(
     """Return what checks are given of a host; by default one that is not this machine, but no snapshot either."""
     host = entries if isinstance(entries, Host) else host_of(entries)
     views = open_views(host, driver_root="/", dev_root=None)
-    return Context(views=views, is_recorded=is_recorded, runner=runner, is_ours=is_ours, ask_nvml="never")
+    return Context(
+        views=views,
+        is_recorded=is_recorded,
+        runner=runner,
+        is_ours=is_ours,
+        options_of=options_of,
+        ask_nvml="never",
+    )
 
 
 def lines(found: Iterable[Diagnosis]) -> list[str]:

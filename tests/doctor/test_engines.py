@@ -308,7 +308,7 @@ def test_a_file_that_may_not_be_read_is_unknown() -> None:
     }
 
     assert engines_of(entries, "Docker version 28.2.2, build x")[0][0] == (
-        "unknown engine /etc/docker/daemon.json: Permission denied -> run cdigen doctor as root"
+        "unknown engine /etc/docker/daemon.json: Permission denied -> run it as root"
     )
 
 

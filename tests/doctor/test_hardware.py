@@ -60,7 +60,7 @@ def test_a_bus_that_cannot_be_seen_is_unknown() -> None:
 
     assert lines(check_pci(context_of({}))) == [f"{where} no device of the PCI bus can be seen here"]
     assert lines(check_pci(context_of({}, is_recorded=True))) == [f"{where} not recorded in the snapshot"]
-    assert lines(check_pci(context_of(unreadable))) == [f"{where} Permission denied -> run cdigen doctor as root"]
+    assert lines(check_pci(context_of(unreadable))) == [f"{where} Permission denied -> run it as root"]
 
 
 def modules(*names: str) -> Entries:

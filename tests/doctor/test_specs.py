@@ -71,6 +71,37 @@ def test_the_vendors_spec_shadows_ours_for_the_engines_that_read_it() -> None:
     ) in check(without(entries, HOOK), PODMAN)
 
 
+def test_a_spec_that_no_engine_uses_has_no_problem() -> None:
+    entries = {OURS: spec("0", hook=HOOK), VENDORS: spec("0", "1")}
+    of_vendor = "of the vendor's generator: nvidia.com/gpu, cdiVersion 0.5.0"
+
+    assert check(entries, PODMAN) == [
+        (
+            f"ok spec {OURS}: {of_vendor}, with 1 hook program; no engine uses it, as others that count more have all"
+            " its devices"
+        ),
+        f"ok spec {VENDORS}: {of_vendor}",
+        f"ok spec podman 4.3.1: takes 2 devices from {VENDORS}",
+    ]
+    assert check(entries, BUILDAH)[:2] == [
+        (
+            f"problem spec {OURS}: its hook {HOOK} is not there: containers do not start -> cdigen generate --output"
+            f" {OURS}, or remove it, or install what has {HOOK}"
+        ),
+        f"ok spec {OURS}: {of_vendor}, with 1 hook program",
+    ]
+
+
+def test_an_engine_that_finds_nothing_where_others_do_is_a_warning() -> None:
+    assert check({VENDORS: spec("0")}, PODMAN, BUILDAH)[1:] == [
+        f"ok spec podman 4.3.1: takes 1 device from {VENDORS}",
+        "warning spec buildah 1.39.3: finds no device of nvidia.com in /etc/cdi -> cdigen generate",
+    ]
+    assert check({VENDORS: spec("0")}, BUILDAH)[1:] == [
+        "problem spec buildah 1.39.3: finds no device of nvidia.com in /etc/cdi -> cdigen generate",
+    ]
+
+
 def test_a_device_twice_in_one_directory_cannot_be_resolved() -> None:
     other = "/etc/cdi/other.json"
     names = [str(number) for number in range(5)]
@@ -129,7 +160,7 @@ def test_what_may_not_be_read_is_unknown_and_so_is_what_follows() -> None:
     unknown = "finds no device of nvidia.com in /etc/cdi and /var/run/cdi, of which not all could be read"
 
     assert check(closed, PODMAN) == [
-        f"unknown spec {OURS}: Permission denied -> run cdigen doctor as root",
+        f"unknown spec {OURS}: Permission denied -> run it as root",
         f"unknown spec podman 4.3.1: {unknown}",
     ]
 
