@@ -10,7 +10,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from cdigen.build.options import COMPAT32, BuildOptions, Mode, NameStrategy, parse_capabilities
+from cdigen.build.options import COMPAT32, BuildOptions, Mode, NameStrategy, check_root, parse_capabilities
 from cdigen.errors import ParseError, UsageError, one_line
 
 if TYPE_CHECKING:
@@ -103,6 +103,9 @@ def parse_choices(text: str) -> Choices:
             raise ParseError(f"{one_line(word)!r} is no way to name devices")
     roots = {name: found.pop(name) for name in _ROOTS.values() if name in found}
     try:
+        for option, name in _ROOTS.items():
+            if name in roots:
+                check_root(option, roots[name])
         return Choices(options=BuildOptions(**found), **roots)
     except UsageError as error:
         raise ParseError(str(error)) from error

@@ -119,6 +119,9 @@ class BuildOptions:
                 )
             if not self.with_all:
                 raise UsageError(f"--no-all would leave nothing, as --mode {self.mode} has only the device `all`")
+        for name in self.devices:
+            if not name.isprintable():  # the spec's header could not say it
+                raise UsageError(f"--device {one_line(name)}: no device has such a name; see: cdigen list")
         for word in self.capabilities:
             if word not in CAPABILITIES:
                 raise UsageError(
@@ -128,11 +131,24 @@ class BuildOptions:
         if not self.capabilities:
             raise UsageError(f"--capabilities: none given; use some of {', '.join((*CAPABILITIES, COMPAT32))}")
         for directory in self.library_directories:
-            if not _DIRECTORY.fullmatch(directory) or len(directory) > 1024:
+            if not _DIRECTORY.fullmatch(directory) or len(directory) > 1024 or not directory.isprintable():
                 raise UsageError(
                     f"--container-lib-dir {one_line(directory)}: not an absolute path without '.', '..', '//'"
                     " and a slash at the end; use one such as /usr/lib64"
                 )
+
+
+def check_root(option: str, value: str) -> None:
+    """Check a directory on the host that stands for its `/` or holds its `dev/`.
+
+    Raises:
+        UsageError: it is no such path; it names the `option`.
+    """
+    if not value.startswith("/") or ".." in value.split("/") or not value.isprintable():
+        raise UsageError(
+            f"{option} {one_line(value)}: not an absolute path on the host without '..'; use one such as"
+            " /run/nvidia/driver"
+        )
 
 
 def parse_capabilities(text: str) -> tuple[tuple[str, ...], bool]:

@@ -14,7 +14,7 @@ from cdigen.commands.own_files import is_ours, output_of, read_choices
 from cdigen.commands.planning import plan_target
 from cdigen.commands.spec_file import read_spec
 from cdigen.commands.target import read_input
-from cdigen.errors import DocumentError, UsageError, one_line
+from cdigen.errors import one_line
 from cdigen.report import emit, emit_json, findings_to_json, say_findings
 
 if TYPE_CHECKING:
@@ -37,13 +37,7 @@ def run_diff(target: Target, options: BuildOptions | None, *, spec: str | None, 
     data = read_input(spec) if spec == "-" or os.path.lexists(spec) else None
     if options is None:
         choices = read_choices(data, spec) if data is not None and is_ours(data) else Choices(options=BuildOptions())
-        options = choices.options
-        try:
-            target = target.with_roots(choices.driver_root, choices.dev_root)
-        except UsageError as error:  # the user gave none
-            raise DocumentError(
-                f"the header of {one_line(spec)} cannot be read: {error}; write the spec anew with: cdigen generate"
-            ) from error
+        target, options = target.with_roots(choices.driver_root, choices.dev_root), choices.options
     planned = plan_target(target, options)
     new = entries_of(to_document(build_spec(planned.plan)))
     old = {} if data is None else entries_of(read_spec(data, spec))

@@ -9,7 +9,7 @@ from cdigen.commands.target import open_target
 from cdigen.discover.views import open_views
 from cdigen.doctor.diagnosis import UNREADABLE, Context
 from cdigen.doctor.programs import run_programs
-from cdigen.errors import DocumentError, UsageError
+from cdigen.errors import DocumentError
 
 if TYPE_CHECKING:
     from cdigen.commands.target import OpenTarget, Target
@@ -29,7 +29,7 @@ def with_written_roots(target: Target) -> Target:
         if data is not None and is_ours(data):
             choices = read_choices(data, DEFAULT_OUTPUT)
             return target.with_roots(choices.driver_root, choices.dev_root)
-    except (*UNREADABLE, DocumentError, UsageError):  # which the lines about the spec tell
+    except (*UNREADABLE, DocumentError):  # which the lines about the spec tell
         pass
     return target
 

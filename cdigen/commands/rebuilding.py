@@ -15,7 +15,7 @@ from cdigen.commands.own_files import DEFAULT_OUTPUT, is_ours, read_choices
 from cdigen.commands.planning import Planner
 from cdigen.commands.target import open_target
 from cdigen.doctor.truth import Rebuilt
-from cdigen.errors import DocumentError, IncompleteError, UsageError, one_line
+from cdigen.errors import IncompleteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +57,6 @@ class Rebuilder:
         choices = read_choices(spec.data, spec.file.path)
         try:
             planned, is_wide = _plan(self._planner(choices), choices.options)
-        except UsageError as error:  # the user gave no roots that cannot be
-            reason = f"the header of {one_line(spec.file.path)} cannot be read: {error}"
-            raise DocumentError(f"{reason}; write the spec anew with: cdigen generate") from error
         except IncompleteError as error:
             if choices.options.mode in GPU_MODES:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cdigen.build.options import check_root
 from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
 from cdigen.errors import FileError, UsageError, one_line
@@ -56,11 +57,8 @@ class Target:
             )
         for option in ("--driver-root", "--dev-root"):
             value = roots[option]
-            if value is not None and (not value.startswith("/") or ".." in value.split("/") or not value.isprintable()):
-                raise UsageError(
-                    f"{option} {one_line(value)}: not an absolute path on the host without '..'; use one such"
-                    " as /run/nvidia/driver"
-                )
+            if value is not None:
+                check_root(option, value)
 
     def with_roots(self, driver_root: str, dev_root: str | None) -> Target:
         """Return the same with these roots where it names none; a snapshot has its own."""

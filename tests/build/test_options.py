@@ -94,6 +94,7 @@ def test_a_library_directory_is_an_absolute_path(directory: str) -> None:
         ("/usr/lib\n", "/usr/lib\\n"),
         ("/a\x85", "/a\\x85"),
         ("/a\udcff", "/a\\udcff"),
+        ("/a\u3000b", "/a\\u3000b"),
         ("/" + "x" * 1024, "/" + "x" * 1024),
     ],
 )
@@ -102,3 +103,7 @@ def test_what_is_no_absolute_path_is_refused(directory: str, shown: str) -> None
         f"--container-lib-dir {shown}: not an absolute path without '.', '..', '//' and a slash at the end; use one"
         " such as /usr/lib64"
     )
+
+
+def test_a_name_that_cannot_be_printed_is_no_device() -> None:
+    assert refusal(devices=("0", "1\n")) == "--device 1\\n: no device has such a name; see: cdigen list"
