@@ -56,8 +56,9 @@ def run_check(target: Target, *, spec: str | None, as_json: bool) -> int:
 
 
 def _mode(path: str) -> int:
-    """Return the permission bits of a file; 0 for standard input, or one that has gone."""
+    """Return the permission bits of a regular file; 0 for standard input and the like, or one that has gone."""
     with suppress(OSError):
-        if path != "-":
-            return stat.S_IMODE(os.stat(path).st_mode)
+        status = os.stat(path)
+        if path != "-" and stat.S_ISREG(status.st_mode):
+            return stat.S_IMODE(status.st_mode)
     return 0

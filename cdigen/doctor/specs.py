@@ -62,9 +62,16 @@ def is_about_one_of_several(line: Diagnosis) -> bool:
     return line.level == "warning" and line.message.startswith(_FINDS_NOTHING)
 
 
-def judge_file(context: Context, spec: FoundSpec) -> Iterator[Diagnosis]:
-    """Yield what is wrong with a spec whoever reads it, and whose it is."""
-    path, remove = spec.file.path, f"{_generate(context, spec)}, or remove it"
+def judge_file(context: Context, spec: FoundSpec, *, is_file: bool = True) -> Iterator[Diagnosis]:
+    """Yield what is wrong with a spec whoever reads it, and whose it is.
+
+    Args:
+        context: the host.
+        spec: the spec.
+        is_file: False for a pipe or a device, which is not to be written to or removed.
+    """
+    path = spec.file.path
+    remove = f"{_generate(context, spec)}, or remove it" if is_file else _GENERATE
     if spec.file.problems:
         message = f"not a valid spec, so engines pass it over: {spec.file.problems[0]}"
         yield diagnosis("spec", path, "problem", message, remove)

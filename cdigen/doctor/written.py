@@ -45,7 +45,7 @@ def check_one(context: Context, spec: FoundSpec, rebuild: Rebuild, *, is_on_host
         is_on_host: whether its path is one of the host, where engines may find it.
     """
     path = spec.file.path
-    found = [line for line in judge_file(context, spec) if line.level != "ok"]
+    found = [line for line in judge_file(context, spec, is_file=spec.mode != 0) if line.level != "ok"]
     if is_on_host:
         lines, specs = _survey(context)
         here = {other.file.path for other in specs if _is_same(context, other.file.path, path)}

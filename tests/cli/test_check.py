@@ -899,3 +899,14 @@ def test_doctor_tells_it_too(live: Live, cdigen: Cdigen) -> None:
 
     assert run.code == 1
     assert f"problem  spec     {OURS}: 1 of the 4 files that it mounts is gone: containers do not start" in run.out
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "-"])
+def test_what_is_no_file_is_not_to_be_removed(path: str) -> None:
+    run = run_program("check", "--spec", path)
+
+    assert (run.code, run.err) == (1, "")
+    assert run.out == (
+        f"problem  spec     {path}: not a valid spec, so engines pass it over: no document in it\n"
+        "                  -> cdigen generate\n\n0 ok, 0 warnings, 1 problem, 0 unknown\n"
+    )
