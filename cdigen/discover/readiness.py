@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from typing import TYPE_CHECKING
 
 from cdigen.discover.catalog import CONTROL_NODES
 from cdigen.discover.devices import find_right_node
 from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import MODULE, find_kernel_version, find_libcudas, has_gpu_node, has_module
+from cdigen.discover.files import OS_RELEASE
 from cdigen.discover.gpus import PROC_GPUS
 from cdigen.discover.majors import find_majors
 from cdigen.discover.notes import Notes
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 _INIT_STATE = f"{MODULE}/initstate"
 """`coming` until the module's init function is over, in which it looks at all of its GPUs; then `live` (Linux,
 kernel/params.c or kernel/module/sysfs.c, show_initstate)."""
+
+_MODULE_FILE = re.compile(rb"/nvidia(?!fb|-wmi)[^/ :]*\.ko")
+"""In the list of all modules that depmod(8) makes, `modules.dep`: NVIDIA's own by whichever name, such as
+nvidia-current.ko (Debian), and not those of the kernel that are called so too."""
 
 _GONE = tuple(map(os.strerror, (errno.ENOENT, errno.ENODEV)))
 """Why what was just there cannot be read: it changes now, and the next look will see to what."""
@@ -67,7 +73,7 @@ def _find_lacking(views: Views, *, makes_nodes: bool, late_driver_root: bool) ->
         lacking = tuple(_lacking_of_module(views, makes_nodes=makes_nodes))
         if not lacking and not late_driver_root:
             return ()  # the user-space driver is looked at once, by the scan
-    elif has_gpu_node(views.dev) or not _can_be_loaded(views.system):
+    elif has_gpu_node(views.dev) or not _can_be_loaded(views.system, own_driver=not late_driver_root):
         return ()  # the first: somebody masks procfs and sysfs, and not the nodes
     else:
         lacking = (f"the kernel module nvidia {'tells no version' if has_module(views.system) else 'is not loaded'}",)
@@ -79,12 +85,23 @@ def _find_lacking(views: Views, *, makes_nodes: bool, late_driver_root: bool) ->
     return lacking if kernel is None or kernel in installed else ()
 
 
-def _can_be_loaded(system: View) -> bool:
+def _can_be_loaded(system: View, *, own_driver: bool) -> bool:
     """Tell whether a module that tells no version is to be expected: it is half there, or a GPU is there for it."""
     if has_module(system):
         return True
     drivers = (find_bound_driver(system, gpu) for gpu in find_pci_bus(system).gpus)
-    return any(driver in (None, "nvidia") for driver in drivers)
+    # A driver elsewhere, as in a container's root, may bring a module of its own, which the host's depmod has not seen.
+    return any(driver in (None, "nvidia") for driver in drivers) and (not own_driver or _is_built(system))
+
+
+def _is_built(system: View) -> bool:
+    """Tell whether there may be a module for this kernel; after an upgrade of the kernel its build can have failed."""
+    try:
+        release = (system.read(OS_RELEASE) or b"").decode(errors="replace").strip()
+        listed = system.read(f"/lib/modules/{release}/modules.dep") if release else None
+    except (HostReadError, LinkError):
+        return True
+    return listed is None or _MODULE_FILE.search(listed) is not None
 
 
 def _lacking_of_module(views: Views, *, makes_nodes: bool) -> Iterator[str]:

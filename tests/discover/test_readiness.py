@@ -52,6 +52,12 @@ def lacking(
     return find_lacking(views, makes_nodes=makes_nodes, late_driver_root=late_driver_root)
 
 
+def listed(*modules: str, release: str = "99.9.9-fictional") -> Entries:
+    """Return what depmod has listed for a kernel."""
+    lines = "".join(f"{module}: kernel/drivers/i2c/i2c-core.ko.xz\n" for module in modules)
+    return {f"/usr/lib/modules/{release}/modules.dep": text(lines)}
+
+
 # Nothing to wait for
 
 
@@ -86,6 +92,40 @@ def test_a_driver_that_is_up_lacks_nothing() -> None:
 )
 def test_nothing_is_waited_for_that_nothing_tells_of(entries: Entries) -> None:
     assert lacking(entries) == ()
+
+
+OF_THE_KERNEL = (
+    "kernel/drivers/video/fbdev/nvidia/nvidiafb.ko",
+    "kernel/drivers/platform/x86/nvidia-wmi-ec-backlight.ko",
+)
+
+
+def test_a_module_that_is_not_built_for_this_kernel_is_not_waited_for() -> None:
+    assert lacking(unloaded() | listed(*OF_THE_KERNEL)) == ()
+    assert lacking(unloaded() | listed()) == ()
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        pytest.param(listed(*OF_THE_KERNEL, "updates/dkms/nvidia-current.ko"), id="Debian"),
+        pytest.param(listed("extra/nvidia/nvidia.ko.xz"), id="Fedora"),
+        pytest.param(listed(*OF_THE_KERNEL, release="99.9.8-other"), id="nobody knows"),
+        pytest.param(
+            {"/usr/lib/modules/99.9.9-fictional/modules.dep": {"kind": "file", "unreadable": "Permission denied"}},
+            id="may not be read",
+        ),
+    ],
+)
+def test_a_module_that_may_be_built_is_waited_for(modules: Entries) -> None:
+    assert lacking(unloaded() | modules) == NOT_LOADED
+
+
+def test_a_driver_elsewhere_may_bring_its_module() -> None:
+    root = "/run/nvidia/driver"
+    entries = moved(unloaded(), root, "/usr") | listed(*OF_THE_KERNEL)
+
+    assert lacking(entries, root, late_driver_root=True) == NOT_LOADED
 
 
 def test_a_gpu_that_the_module_did_not_want_is_not_waited_for() -> None:
