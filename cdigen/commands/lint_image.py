@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from cdigen.commands.target import Target, open_target
 from cdigen.discover.directories import find_library_directories
-from cdigen.discover.driver import MODULE_VERSION, PROC_VERSION, is_version_suffix
+from cdigen.discover.driver import KERNEL_VERSIONS, PROC_VERSION, is_version_suffix, read_kernel_module
 from cdigen.discover.notes import Notes, reason_of
 from cdigen.discover.views import open_views
 from cdigen.errors import ParseError, UsageError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.image import open_image
 from cdigen.image.rules import find_driver_files
-from cdigen.parse.procfs import is_driver_version, parse_module_version, parse_nvidia_version
+from cdigen.parse.procfs import is_driver_version
 from cdigen.report import count, emit, emit_json, say, say_findings
 
 if TYPE_CHECKING:
@@ -111,12 +111,11 @@ def _find_version(target: Target, given: str | None) -> tuple[str | None, str | 
 
 
 def _kernel_version(views: Views) -> tuple[str | None, str | None]:
-    for path in (PROC_VERSION, MODULE_VERSION):
+    for path in KERNEL_VERSIONS:
         try:
-            data = views.system.read(path)
-            if data is not None:
-                version = parse_nvidia_version(data).version if path == PROC_VERSION else parse_module_version(data)
-                return version, path
+            module = read_kernel_module(views.system, path)
+            if module is not None:
+                return module.version, path
         except (ParseError, HostReadError, LinkError) as error:
             say("warning", f"{path}: {reason_of(error)}; it does not tell the host's driver")
     return None, None

@@ -33,10 +33,24 @@ def is_version_suffix(text: str) -> bool:
     return is_driver_version(text) and text.index(".") >= 3
 
 
+KERNEL_VERSIONS = (PROC_VERSION, MODULE_VERSION)
+"""The files that tell the kernel module's version, the one that tells more first."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kernel:
+class KernelModule:
+    """The kernel module that is loaded.
+
+    Attributes:
+        version: its version.
+        machine: the machine that it was built for; None if the source does not tell.
+        is_open: whether it is the open module; None if the source does not tell.
+        source: the file that told.
+    """
+
     version: str
     machine: str | None
+    is_open: bool | None
     source: str
 
 
@@ -101,16 +115,28 @@ def find_kernel_version(system: View, notes: Notes) -> str | None:
     return None if kernel is None else kernel.version
 
 
-def _find_kernel(system: View, notes: Notes) -> _Kernel | None:
-    for path in (PROC_VERSION, MODULE_VERSION):
+def read_kernel_module(system: View, path: str) -> KernelModule | None:
+    """Return what one of `KERNEL_VERSIONS` tells; None if it is not there.
+
+    Raises:
+        ParseError: it tells no version.
+        HostReadError, LinkError: it cannot be read.
+    """
+    data = system.read(path)
+    if data is None:
+        return None
+    if path == PROC_VERSION:
+        parsed = parse_nvidia_version(data)
+        return KernelModule(version=parsed.version, machine=parsed.machine, is_open=parsed.open, source=path)
+    return KernelModule(version=parse_module_version(data), machine=None, is_open=None, source=path)
+
+
+def _find_kernel(system: View, notes: Notes) -> KernelModule | None:
+    for path in KERNEL_VERSIONS:
         try:
-            data = system.read(path)
-            if data is None:
-                continue
-            if path == PROC_VERSION:
-                parsed = parse_nvidia_version(data)
-                return _Kernel(version=parsed.version, machine=parsed.machine, source=path)
-            return _Kernel(version=parse_module_version(data), machine=None, source=path)
+            kernel = read_kernel_module(system, path)
+            if kernel is not None:
+                return kernel
         except (ParseError, HostReadError, LinkError) as error:
             notes.add(
                 "warning",
@@ -161,7 +187,7 @@ def has_gpu_node(dev: View) -> bool:
         return False
 
 
-def _no_libcuda(views: Views, kernel: _Kernel | None) -> NoDriverError | IncompleteError:
+def _no_libcuda(views: Views, kernel: KernelModule | None) -> NoDriverError | IncompleteError:
     root = one_line(views.driver.host_path("/"))
     foreign = _foreign_platform(views)
     if kernel is not None:
@@ -204,7 +230,7 @@ def _only_version(views: Views, installed: dict[str, list[str]]) -> str:
 
 
 def _usable_libcuda(
-    driver: View, version: str, paths: list[str], kernel: _Kernel | None, notes: Notes
+    driver: View, version: str, paths: list[str], kernel: KernelModule | None, notes: Notes
 ) -> tuple[str, str]:
     """Return host path and machine of the first libcuda that a 64-bit program on this kernel can load."""
     reasons = []

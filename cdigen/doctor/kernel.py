@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.driver import MODULE_VERSION, PROC_VERSION, has_gpu_node, has_module
+from cdigen.discover.driver import (
+    KERNEL_VERSIONS,
+    MODULE_VERSION,
+    PROC_VERSION,
+    has_gpu_node,
+    has_module,
+    read_kernel_module,
+)
 from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, exists, unreadable
 from cdigen.doctor.pci import NOUVEAU_REMEDY
-from cdigen.parse.procfs import parse_module_version, parse_nvidia_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,18 +57,14 @@ def _check(views: Views) -> Iterator[Diagnosis]:
 
 
 def _version(system: View) -> Diagnosis:
-    for path in (PROC_VERSION, MODULE_VERSION):
+    for path in KERNEL_VERSIONS:
         try:
-            data = system.read(path)
-            if data is None:
-                continue
-            if path == PROC_VERSION:
-                driver = parse_nvidia_version(data)
-                kind = "open" if driver.open else "proprietary"
-                return diagnosis("kernel", "nvidia", "ok", f"{driver.version} is loaded, the {kind} module")
-            return diagnosis("kernel", "nvidia", "ok", f"{parse_module_version(data)} is loaded")
+            module = read_kernel_module(system, path)
         except UNREADABLE as error:
             return unreadable("kernel", path, error)
+        if module is not None:
+            kind = {None: "", True: ", the open module", False: ", the proprietary module"}[module.is_open]
+            return diagnosis("kernel", "nvidia", "ok", f"{module.version} is loaded{kind}")
     return diagnosis("kernel", "nvidia", "unknown", f"loaded; {PROC_VERSION} and {MODULE_VERSION} tell no version")
 
 
