@@ -24,6 +24,9 @@ FILE_MODE = 0o644
 DIRECTORY_MODE = 0o755
 LOCK_TIMEOUT = 10.0  # seconds
 
+READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""To open a file that may be anything, or be replaced just now: opening a pipe would wait for its other end."""
+
 TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
 """The name of the file to which the bytes of the file `group(1)` go first; it is left there if the writer is killed."""
 
@@ -100,6 +103,22 @@ def write_file(
         raise FileError(f"cannot write {one_line(shown)}: {reason}: {advice}") from error
 
 
+def read_head(path: str, size: int) -> bytes | None:
+    """Return the first bytes of a regular file, links followed; None if it is none, or cannot be read.
+
+    Args:
+        path: the file.
+        size: how many bytes at most.
+    """
+    if not os.path.isfile(path):  # the driver of a device must not notice us
+        return None
+    try:
+        with open(os.open(path, READ_FLAGS & ~os.O_NOFOLLOW), "rb") as file:
+            return file.read(size)
+    except OSError:
+        return None
+
+
 def remove_file(
     path: str | os.PathLike[str],
     may_remove: Callable[[bytes], bool],
@@ -126,15 +145,13 @@ def remove_file(
     """
     shown = os.fspath(path)
     directory, name = os.path.split(shown)
-    # O_NONBLOCK: opening a pipe must not wait for its other end.
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         with _open_directory(directory or ".") as directory_fd:
             if not _lock(directory_fd, lock_timeout) and only_locked:
                 return "left"
             if not stat.S_ISREG(os.stat(name, dir_fd=directory_fd, follow_symlinks=False).st_mode):
                 return "left"
-            with os.fdopen(os.open(name, flags, dir_fd=directory_fd), "rb") as file:
+            with os.fdopen(os.open(name, READ_FLAGS, dir_fd=directory_fd), "rb") as file:
                 if not may_remove(file.read(head_bytes)):
                     return "left"
             os.unlink(name, dir_fd=directory_fd)
@@ -251,10 +268,8 @@ def _settle(name: str, directory_fd: int, data: bytes, mode: int) -> bool | None
     Returns:
         Whether its mode was changed; None if the file has to be replaced.
     """
-    # O_NONBLOCK: if a pipe takes the name just now, opening it must not wait for its other end.
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        with os.fdopen(os.open(name, flags, dir_fd=directory_fd), "rb") as file:
+        with os.fdopen(os.open(name, READ_FLAGS, dir_fd=directory_fd), "rb") as file:
             found = os.fstat(file.fileno())
             if found.st_size != len(data) or file.read(len(data) + 1) != data:
                 return None

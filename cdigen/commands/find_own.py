@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.commands.own_files import is_ours, may_become_ours
-from cdigen.write import TEMPORARY
+from cdigen.write import READ_FLAGS, TEMPORARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +20,6 @@ and an unreadable file, any of which may be ours."""
 # Of JSON as cdigen writes it. Other programs' specs have kinds of their own, such as k8s.gpu.nvidia.com/claim.
 _NVIDIA_KIND = re.compile(rb'"kind"\s*:\s*"(?:management\.)?nvidia\.com/')
 _HEAD_BYTES = 512  # of a file, in which the header or the kind is looked for
-
-READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""To open a file that may be anything: opening a pipe would wait for its other end."""
 
 
 def find_own(directory_fd: int) -> Iterator[tuple[str, What, str]]:
@@ -62,15 +59,13 @@ def _may_lead_to_ours(name: str, directory_fd: int) -> bool:
     try:
         if not stat.S_ISREG(os.stat(name, dir_fd=directory_fd).st_mode):
             return False
-        flags = READ_FLAGS & ~os.O_NOFOLLOW
-        with open(os.open(name, flags, dir_fd=directory_fd), "rb", buffering=0) as file:
-            return is_ours(file.read(_HEAD_BYTES) or b"")
+        return is_ours(_read_head(name, directory_fd, READ_FLAGS & ~os.O_NOFOLLOW))
     except OSError:
         return True
 
 
-def _read_head(name: str, directory_fd: int) -> bytes:
-    with open(os.open(name, READ_FLAGS, dir_fd=directory_fd), "rb", buffering=0) as file:
+def _read_head(name: str, directory_fd: int, flags: int = READ_FLAGS) -> bytes:
+    with open(os.open(name, flags, dir_fd=directory_fd), "rb", buffering=0) as file:
         return file.read(_HEAD_BYTES) or b""
 
 

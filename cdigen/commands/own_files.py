@@ -122,12 +122,9 @@ def output_of(mode: str, main: str = DEFAULT_OUTPUT) -> str:
 
 def standing_file(path: str) -> Literal["absent", "ours", "foreign"]:
     """Return whose file is at `path`, links followed; what cannot be read is taken for another's."""
-    try:
-        if not os.path.lexists(path):
-            return "absent"
-        if os.path.isfile(path):  # opening a pipe would wait for its other end
-            with open(path, "rb") as file:
-                return "ours" if is_ours(file.read(HEAD_BYTES)) else "foreign"
-    except (OSError, ValueError):
-        pass
-    return "foreign"
+    from cdigen.write import read_head
+
+    head = read_head(path, HEAD_BYTES)
+    if head is None:
+        return "foreign" if os.path.lexists(path) else "absent"
+    return "ours" if is_ours(head) else "foreign"

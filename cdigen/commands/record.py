@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal, cast, get_args
@@ -18,7 +17,7 @@ from cdigen.commands.target import open_target
 from cdigen.errors import FileError, UsageError, one_line
 from cdigen.host.recording import RecordingHost
 from cdigen.report import count
-from cdigen.write import write_file
+from cdigen.write import read_head, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -138,7 +137,7 @@ class Recorder:
         header = record_header(paths)
         head = render_yaml({**document, "entries": {}}, header, compact=True).removesuffix(b" {}\n") + b"\n"
         written = False
-        if changed or not _begins_with(self._path, head):
+        if changed or read_head(self._path, len(head)) != head:
             try:
                 written = write_file(self._path, render_yaml(document, header, compact=True))
             except FileError as error:
@@ -165,13 +164,3 @@ def parse_note(note: str) -> Questions | None:
     if not set(modes) <= set(get_args(Mode)) or len(set(modes)) < len(modes):
         return None
     return Questions.of(cast("list[Mode]", modes), cast("AskNvml", match[2]))
-
-
-def _begins_with(path: str, head: bytes) -> bool:
-    """Tell whether the regular file at `path` begins with `head`; one that cannot be read does not."""
-    try:
-        # O_NONBLOCK: opening a pipe must not wait for its other end.
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and file.read(len(head)) == head
-    except (OSError, ValueError):
-        return False

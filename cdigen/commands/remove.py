@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.cdi.registry import DEFAULT_DIRECTORIES
-from cdigen.commands.find_own import READ_FLAGS, find_own
+from cdigen.commands.find_own import find_own
 from cdigen.commands.own_files import HEAD_BYTES, RECORD_DIRECTORY, is_ours, may_become_ours
 from cdigen.errors import DocumentError, FileError, UsageError, one_line
 from cdigen.report import emit_json, say
-from cdigen.write import LOCK_TIMEOUT, remove_file
+from cdigen.write import LOCK_TIMEOUT, READ_FLAGS, remove_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

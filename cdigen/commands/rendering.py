@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from cdigen.build.choices import format_choices
@@ -11,6 +10,7 @@ from cdigen.cdi.model import to_document
 from cdigen.cdi.render import render_json, render_yaml
 from cdigen.commands.own_files import spec_header
 from cdigen.errors import InvalidSpecError, ParseError
+from cdigen.write import read_head
 
 if TYPE_CHECKING:
     from cdigen.commands.planning import Planned
@@ -32,7 +32,7 @@ def check_rendered(path: str, data: bytes, file_format: str) -> None:
     Bytes that are on the disk already were validated by this same version before they got there: the header names it.
     JSON has no header, so it is always validated.
     """
-    if file_format == "json" or not _is_already(path, data):
+    if file_format == "json" or read_head(path, len(data) + 1) != data:
         validate_rendered(data, file_format)
 
 
@@ -57,13 +57,3 @@ def validate_rendered(data: bytes, file_format: str) -> None:
             "the spec that was built is not valid, which is a bug of cdigen; nothing was written; please"
             f" report it with the output of cdigen snapshot: {'; '.join(violations)}"
         )
-
-
-def _is_already(path: str, data: bytes) -> bool:
-    if not os.path.isfile(path):
-        return False  # reading from a pipe or a terminal would wait for someone to write to it
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(data) + 1) == data
-    except (OSError, ValueError):
-        return False  # write_file says what is wrong
