@@ -68,6 +68,23 @@ def left_out_to_json(left_out: Iterable[LeftOut]) -> list[dict[str, str]]:
     return [{"hostPath": entry.host_path, "reason": entry.reason} for entry in left_out]
 
 
+def format_change(entry: str, before: str | None, after: str | None) -> str:
+    """Return a line of a comparison: what is new, gone, or changed.
+
+    Args:
+        entry: what it is about.
+        before: its value then; None where there was none.
+        after: its value now; None where there is none.
+    """
+    if before is None:
+        text = f"+ {entry}: {after}"
+    elif after is None:
+        text = f"- {entry}: {before}"
+    else:
+        text = f"~ {entry}: {before} -> {after}"
+    return one_line(text) + "\n"
+
+
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, such as "1 GPU" or "8 GPUs"."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -14,8 +14,7 @@ from cdigen.commands.own_files import is_ours, output_of, read_choices
 from cdigen.commands.planning import plan_target
 from cdigen.commands.spec_file import read_spec
 from cdigen.commands.target import read_input
-from cdigen.errors import one_line
-from cdigen.report import emit, emit_json, findings_to_json, say_findings
+from cdigen.report import emit, emit_json, findings_to_json, format_change, say_findings
 
 if TYPE_CHECKING:
     from cdigen.commands.target import Target
@@ -56,16 +55,5 @@ def run_diff(target: Target, options: BuildOptions | None, *, spec: str | None, 
         )
     else:
         say_findings(planned.findings)
-        emit("".join(_line(what, name, before, after) for (what, name), before, after in changes))
+        emit("".join(format_change(" ".join(filter(None, key)), before, after) for key, before, after in changes))
     return 1 if changes else 0
-
-
-def _line(what: str, name: str, before: str | None, after: str | None) -> str:
-    entry = f"{what} {name}" if name else what
-    if before is None:
-        text = f"+ {entry}: {after}"
-    elif after is None:
-        text = f"- {entry}: {before}"
-    else:
-        text = f"~ {entry}: {before} -> {after}"
-    return one_line(text) + "\n"

@@ -18,7 +18,7 @@ from cdigen.host import HostReadError
 from cdigen.host.recording import RecordingHost
 from cdigen.host.snapshot import SnapshotHost, load_snapshot
 from cdigen.inventory import Finding
-from cdigen.report import count, emit, emit_json, findings_to_json, say_findings
+from cdigen.report import count, emit, emit_json, findings_to_json, format_change, say_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +37,6 @@ _KERNEL_TEXTS = ("/proc/devices", "/proc/driver/", "/sys/module/nvidia")
 
 No others: a record may be anyone's, and must not choose which of this host's files are shown.
 """
-
 
 _KERNEL_FILES = ("/proc/", "/sys/")
 """Where there is no library, and where reading can have an effect, such as taking lines out of the kernel's log."""
@@ -198,11 +197,4 @@ def _find_denied(paths: tuple[str, ...]) -> Iterator[Finding]:
 
 
 def _line(change: Change) -> str:
-    entry = f"{change.path}, {change.fact}" if change.fact else change.path
-    if change.old is None:
-        text = f"+ {entry}: {change.new}"
-    elif change.new is None:
-        text = f"- {entry}: {change.old}"
-    else:
-        text = f"~ {entry}: {change.old} -> {change.new}"
-    return one_line(text) + "\n"
+    return format_change(", ".join(filter(None, (change.path, change.fact))), change.old, change.new)

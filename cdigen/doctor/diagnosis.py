@@ -83,7 +83,7 @@ def unreadable(topic: Topic, path: str, error: CdigenError) -> Diagnosis:
     """Return the diagnosis for a file that is there and could not be read, or not be understood."""
     if isinstance(error, ParseError):
         return diagnosis(topic, path, "problem", f"damaged: {error}", f"mend {path}")
-    denied = isinstance(error, HostReadError) and "denied" in error.reason
+    denied = isinstance(error, HostReadError) and error.is_denied
     return diagnosis(topic, path, "unknown", reason_of(error), RUN_AS_ROOT if denied else f"see: ls -l {path}")
 
 

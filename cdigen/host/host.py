@@ -40,19 +40,24 @@ def kind_of(mode: int) -> Kind:
     return _KINDS[stat.S_IFMT(mode)]
 
 
+DENIED = os.strerror(errno.EACCES)
+"""The reason why this user may not read what another one may."""
+
+
 class HostReadError(FileError):
     """Something on the host is there and cannot be read; exit 7 unless discovery can do without it.
 
     Attributes:
         path: the path as the host sees it.
-        reason: why, e.g. "Permission denied".
+        reason: why, e.g. `DENIED`.
+        is_denied: whether that is the reason.
     """
 
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
         self.reason = reason
-        denied = reason == os.strerror(errno.EACCES)
-        advice = "run as a user who may read it" if denied else f"see what it is with: ls -l {one_line(path)}"
+        self.is_denied = reason == DENIED
+        advice = "run as a user who may read it" if self.is_denied else f"see what it is with: ls -l {one_line(path)}"
         super().__init__(f"cannot read {one_line(path)}: {reason}; {advice}")
 
     @classmethod
