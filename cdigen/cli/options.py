@@ -116,6 +116,9 @@ BUILD_OPTIONS = (
     ),
     click.option("--compat32", is_flag=True, help="Mount 32-bit libraries too."),
 )
+OF_TARGET = ("host_root", "driver_root", "dev_root", "procfs", "sysfs", "snapshot", "ask_nvml", "nvml_timeout")
+"""The parameters of `TARGET_OPTIONS`."""
+
 JSON = click.option("--json", "as_json", is_flag=True, help="Report as JSON (schemas/report.schema.json).")
 
 
@@ -151,8 +154,7 @@ def take_target(values: dict[str, Any]) -> Target:
     """Take the values of `TARGET_OPTIONS` out of a verb's own; raises UsageError if they do not go together."""
     from cdigen.commands.target import Target
 
-    names = ("host_root", "driver_root", "dev_root", "procfs", "sysfs", "snapshot", "ask_nvml", "nvml_timeout")
-    return Target(**{name: values.pop(name) for name in names})
+    return Target(**{name: values.pop(name) for name in OF_TARGET})
 
 
 def take_build_options(values: dict[str, Any]) -> BuildOptions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from cdigen.cli.options import (
     BUILD_OPTIONS,
     JSON,
+    OF_TARGET,
     PROBE_OPTIONS,
     TARGET_OPTIONS,
     are_defaults,
@@ -80,9 +80,8 @@ def diff(context: click.Context, /, spec: str | None, facts: str | None, as_json
     no change, else 1.
     """
     target, options = take_target(values), take_build_options(values)
-    of_target = tuple(field.name for field in fields(target))
     if facts is not None:
-        given = given_options(context, except_for=("facts", "as_json", *of_target))
+        given = given_options(context, except_for=("facts", "as_json", *OF_TARGET))
         if given:
             raise click.UsageError(f"--facts reads no spec and cannot be used together with {', '.join(given)}.")
         from cdigen.commands.facts_diff import run_facts_diff
@@ -90,7 +89,7 @@ def diff(context: click.Context, /, spec: str | None, facts: str | None, as_json
         return run_facts_diff(target, facts=facts, as_json=as_json)
     from cdigen.commands.diff import run_diff
 
-    is_own = are_defaults(context, except_for=("spec", "facts", "as_json", *of_target))
+    is_own = are_defaults(context, except_for=("spec", "facts", "as_json", *OF_TARGET))
     return run_diff(target, None if is_own else options, spec=spec, as_json=as_json)
 
 

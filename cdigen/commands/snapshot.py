@@ -46,25 +46,26 @@ class Asked:
 
 def ask_everything(opened: OpenTarget, *, ask_nvml: AskNvml) -> Asked:
     """Ask a host whatever any command of ours would ask, however little of a driver it has."""
-    dev_root = opened.dev_root
+    try:
+        views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+    except CdigenError as error:
+        return Asked(refusal=error, is_complete=False, dev_root=opened.dev_root)
     inventory = None
     refusal = None
     try:
-        views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
-        dev_root = views.dev_root
         inventory = find_inventory(views, ask_nvml=ask_nvml)
         build_plan(inventory, BuildOptions())
     except CdigenError as error:
         refusal = error
     with suppress(CdigenError):  # what `nodes` asks; it was said already if it cannot be read
-        find_expected_nodes(open_views(opened.host, driver_root=opened.driver_root, dev_root=dev_root), Notes())
+        find_expected_nodes(views, Notes())
     for row in CLASSES:
         with suppress(CdigenError):  # what the other modes ask; what cannot be read is recorded as such
-            find_class(open_views(opened.host, driver_root=opened.driver_root, dev_root=dev_root), row.name)
+            find_class(views, row.name)
     return Asked(
         refusal=refusal,
         is_complete=inventory is not None,
-        dev_root=dev_root,
+        dev_root=views.dev_root,
         findings=() if inventory is None else inventory.findings,
     )
 

@@ -40,13 +40,7 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
         *check_nodes(context),
         *driver_lines,
         *spec_lines,
-        *(
-            line
-            for spec in specs
-            if spec.is_used
-            for line in check_truth(context, spec, rebuild)
-            if line.message not in said
-        ),
+        *(line for spec in specs for line in check_truth(context, spec, rebuild) if line.message not in said),
         *engine_lines,
         *check_selinux(context),
         *check_units(context, answers[len(programs)] if answers and units else None),

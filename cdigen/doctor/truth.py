@@ -30,7 +30,7 @@ from cdigen.host import DENIED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from cdigen.doctor.diagnosis import Context, Diagnosis
+    from cdigen.doctor.diagnosis import Context, Diagnosis, Level
     from cdigen.doctor.spec_files import FoundSpec
 
 _DEVICE = "device "  # in the names of entries
@@ -77,11 +77,11 @@ def check_truth(context: Context, spec: FoundSpec, rebuild: Rebuild) -> tuple[Di
 
     Args:
         context: the host.
-        spec: the spec; of a file that is no valid one, nothing is said.
+        spec: the spec; of one that is not valid, or that no engine uses, nothing is said.
         rebuild: builds specs of that host anew.
     """
     path = spec.file.path
-    if spec.file.document is None:
+    if spec.file.document is None or not spec.is_used:
         return ()
     try:
         rebuilt = rebuild(spec)
@@ -194,14 +194,15 @@ def _compare_devices(spec: FoundSpec, rebuilt: Rebuilt) -> Iterator[Diagnosis]:
         lacking.clear()
     if rebuilt.is_wide or gone or lacking or any(rebuilt.unproven(name) for name in new.keys() - old.keys()):
         other = [name for name in other if name != "all"]  # which follows from the others
-    for level, names, what in (
+    said: tuple[tuple[Level, list[str], str], ...] = (
         ("problem", gone, "offered, and not there any more"),
         ("problem", other, "offered with other nodes than the host has for it"),
         ("warning", lacking, "there, and not offered"),
-    ):
+    )
+    for level, names, what in said:
         if names:
             message = f"{names_of([f'{kind}={name}' for name in names])} {are_of(names)} {what}"
-            yield diagnosis("spec", path, "problem" if level == "problem" else "warning", message, rebuilt.command)
+            yield diagnosis("spec", path, level, message, rebuilt.command)
 
 
 def _is_there(context: Context, path: str) -> bool:

@@ -27,7 +27,7 @@ def check_written(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
         rebuild: builds specs of that host anew.
     """
     lines, specs = _survey(context)
-    truth = [line for spec in specs if spec.is_used for line in check_truth(context, spec, rebuild)]
+    truth = [line for spec in specs for line in check_truth(context, spec, rebuild)]
     wrong = [line for line in lines if line.level != "ok" and not is_about_one_of_several(line)]
     if not specs and not has_module(context.views.system) and not has_gpu_node(context.views.dev):
         wrong = [line for line in wrong if line.subject.startswith("/")]  # not that engines find nothing
