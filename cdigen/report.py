@@ -85,11 +85,6 @@ def format_change(entry: str, before: str | None, after: str | None) -> str:
     return one_line(text) + "\n"
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, such as "1 GPU" or "8 GPUs"."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
 def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table with columns as wide as their widest cell; whole lines, no trailing blanks."""
     lines = [tuple(header), *(tuple(map(one_line, row)) for row in rows)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cdigen.build.plan import MOUNT_OPTIONS, Plan, PlannedDevice, PlannedMount, build_plan_of
 from cdigen.errors import IncompleteError, one_line
 from cdigen.inventory import remarks_of
+from cdigen.wording import first_of
 
 if TYPE_CHECKING:
     from cdigen.build.options import BuildOptions
@@ -96,11 +97,9 @@ def _chosen(by_number: dict[str, DeviceNode], wanted: tuple[str, ...]) -> dict[s
     numbers = {name.strip().lower().removeprefix("channel"): name for name in wanted}
     unknown = [name for number, name in numbers.items() if number not in by_number]
     if unknown:
-        some = ", ".join(list(by_number)[:_MOST_NAMED])
-        more = len(by_number) - _MOST_NAMED
         raise IncompleteError(
             f"--device {', '.join(map(one_line, unknown))}: no such IMEX channel; there are"
-            f" {some}{f' and {more} more' if more > 0 else ''}; see: cdigen list --mode imex"
+            f" {first_of(list(by_number), _MOST_NAMED)}; see: cdigen list --mode imex"
         )
     return {number: node for number, node in by_number.items() if number in numbers}
 

@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from cdigen.report import count, emit
+from cdigen.report import emit
+from cdigen.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -18,7 +18,8 @@ from cdigen.host import HostReadError
 from cdigen.host.recording import RecordingHost
 from cdigen.host.snapshot import SnapshotHost, load_snapshot
 from cdigen.inventory import Finding
-from cdigen.report import count, emit, emit_json, findings_to_json, format_change, say_findings
+from cdigen.report import emit, emit_json, findings_to_json, format_change, say_findings
+from cdigen.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,8 +16,9 @@ from cdigen.host.view import View
 from cdigen.oci.config import find_config_violations
 from cdigen.oci.edits import apply_edits
 from cdigen.parse.document import parse_document
-from cdigen.report import count, emit, say
+from cdigen.report import emit, say
 from cdigen.schema import summarise
+from cdigen.wording import count
 from cdigen.write import write_file
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.errors import IncompleteError, NoDriverError
-from cdigen.report import count
+from cdigen.wording import count
 
 if TYPE_CHECKING:
     from cdigen.discover.notes import Notes

@@ -14,7 +14,8 @@ from cdigen.host import HostReadError, LinkError
 from cdigen.image import open_image
 from cdigen.image.rules import find_driver_files
 from cdigen.parse.procfs import is_driver_version
-from cdigen.report import count, emit, emit_json, say, say_findings
+from cdigen.report import emit, emit_json, say, say_findings
+from cdigen.wording import count
 
 if TYPE_CHECKING:
     from cdigen.discover.views import Views

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from cdigen.commands.planning import plan_target
-from cdigen.report import count, emit, emit_json, findings_to_json, format_table, say_findings
+from cdigen.report import emit, emit_json, findings_to_json, format_table, say_findings
+from cdigen.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

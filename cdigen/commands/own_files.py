@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cdigen import __version__
 from cdigen.errors import DocumentError, ParseError, one_line
-from cdigen.report import count
+from cdigen.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

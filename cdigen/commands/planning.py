@@ -11,7 +11,7 @@ from cdigen.build.plan import build_plan
 from cdigen.commands.target import open_target
 from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
-from cdigen.report import count
+from cdigen.wording import count
 
 if TYPE_CHECKING:
     from cdigen.build.options import BuildOptions, Mode

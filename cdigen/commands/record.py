@@ -16,7 +16,7 @@ from cdigen.commands.own_files import RECORD, output_of, record_header
 from cdigen.commands.target import open_target
 from cdigen.errors import FileError, UsageError, one_line
 from cdigen.host.recording import RecordingHost
-from cdigen.report import count
+from cdigen.wording import count
 from cdigen.write import read_head, write_file
 
 if TYPE_CHECKING:

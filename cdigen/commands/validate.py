@@ -8,8 +8,9 @@ from cdigen.cdi.validate import find_violations
 from cdigen.commands.target import read_input
 from cdigen.errors import FileError, ParseError, one_line
 from cdigen.parse.document import parse_document
-from cdigen.report import count, emit, emit_json, say
+from cdigen.report import emit, emit_json, say
 from cdigen.schema import Violation
+from cdigen.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

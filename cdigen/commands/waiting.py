@@ -11,6 +11,7 @@ from cdigen.discover.views import open_views
 from cdigen.errors import UsageError
 from cdigen.host import HostReadError, LinkError
 from cdigen.report import say
+from cdigen.wording import first_of
 
 if TYPE_CHECKING:
     from cdigen.commands.target import Target
@@ -51,10 +52,10 @@ def wait_for_driver(target: Target, seconds: float, *, makes_nodes: bool = False
     while lacking := _look(target, makes_nodes=makes_nodes):
         left = end - time.monotonic()
         if left <= 0:
-            say("warning", f"the driver is not ready after {seconds:g} s: {_named(lacking)}")
+            say("warning", f"the driver is not ready after {seconds:g} s: {first_of(lacking, _MOST_NAMED)}")
             break
         if not has_waited:
-            say("note", f"waiting for the driver, {seconds:g} s at most: {_named(lacking)}")
+            say("note", f"waiting for the driver, {seconds:g} s at most: {first_of(lacking, _MOST_NAMED)}")
             has_waited = True
         time.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE)
@@ -69,8 +70,3 @@ def _look(target: Target, *, makes_nodes: bool) -> tuple[str, ...]:
     except (HostReadError, LinkError):
         return ()  # the scan meets it too
     return find_lacking(views, makes_nodes=makes_nodes, late_driver_root=opened.driver_root != "/")
-
-
-def _named(lacking: tuple[str, ...]) -> str:
-    more = f" and {len(lacking) - _MOST_NAMED} more" if len(lacking) > _MOST_NAMED else ""
-    return ", ".join(lacking[:_MOST_NAMED]) + more

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cdigen.discover.scan import find_inventory
 from cdigen.doctor.diagnosis import Diagnosis, diagnosis, split_remedy
 from cdigen.errors import CdigenError
+from cdigen.wording import count
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context
@@ -25,8 +26,8 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
         )
     driver = inventory.driver
     notes = sum(finding.level == "note" for finding in inventory.findings)
-    more = f", {notes} note{'s' * (notes != 1)} (cdigen list)" if notes else ""
-    what = f"{len(inventory.libraries)} libraries, {len(inventory.gpus)} GPU{'s' * (len(inventory.gpus) != 1)}"
+    more = f", {count(notes, 'note')} (cdigen list)" if notes else ""
+    what = f"{len(inventory.libraries)} libraries, {count(len(inventory.gpus), 'GPU')}"
     version = "the kernel module's too" if driver.kernel_version_source else "the kernel module's is not known"
     return (
         diagnosis(

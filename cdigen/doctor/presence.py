@@ -9,6 +9,7 @@ from cdigen.discover.driver import find_kernel_version, is_version_suffix
 from cdigen.discover.notes import Notes
 from cdigen.doctor.diagnosis import UNREADABLE, diagnosis
 from cdigen.host import LinkError
+from cdigen.wording import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence, Sized
@@ -129,7 +130,6 @@ def are_of(names: Sized) -> str:
 
 def names_of(names: Sequence[str]) -> str:
     """Return the first names as part of one line, with the number of the others."""
-    more = len(names) - _MAX_NAMED
-    if more > 0:
-        return f"{', '.join(names[:_MAX_NAMED])} and {more} more"
+    if len(names) > _MAX_NAMED:
+        return first_of(names, _MAX_NAMED)
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -14,6 +14,7 @@ from cdigen.doctor.engines import Engine
 from cdigen.doctor.engines_catalog import BOTH
 from cdigen.doctor.spec_files import TOO_MANY, find_specs, judge_mode
 from cdigen.doctor.units import DISABLE_VENDORS, VENDORS_SPEC
+from cdigen.wording import count, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +82,7 @@ def judge_file(context: Context, spec: FoundSpec, *, is_file: bool = True) -> It
         if not exists(context.views.system, hook) and not context.is_recorded:
             message = f"its hook {hook} is not there: containers do not start"
             yield diagnosis("spec", path, "problem", message, f"{remove}, or install what has {hook}")
-    hooks = f", with {len(spec.hooks)} hook program{'s' * (len(spec.hooks) != 1)}" if spec.hooks else ""
+    hooks = f", with {count(len(spec.hooks), 'hook program')}" if spec.hooks else ""
     unused = "" if spec.is_used else "; no engine uses it, as others that count more have all its devices"
     yield diagnosis("spec", path, "ok", f"of {spec.author}: {spec.file.kind}, cdiVersion {spec.version}{hooks}{unused}")
 
@@ -129,17 +130,13 @@ def _judge_engine(
     context: Context, engine: Engine, taken: _Taken, *, shadows: bool, blind: bool, alone: bool
 ) -> Iterator[Diagnosis]:
     for paths, names in taken.disputed.items():
-        more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-        others = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
-        message = (
-            f"{', '.join(names[:_MAX_NAMED])}{more} cannot be resolved: in {' and '.join(paths[:_MAX_NAMED])}{others},"
-            " which count the same"
-        )
+        where = first_of(paths, _MAX_NAMED, separator=" and ")
+        message = f"{first_of(names, _MAX_NAMED)} cannot be resolved: in {where}, which count the same"
         yield diagnosis("spec", engine.name, "problem", message, f"remove all but one: rm {shlex.quote(paths[-1])}")
     if shadows:
         for (ours, other), number in taken.hidden.items():
             author = taken.by_path[other].author
-            message = f"{_devices(number)} of it hidden by {other}, which counts more and is of {author}"
+            message = f"{count(number, 'device')} of it hidden by {other}, which counts more and is of {author}"
             remedy = DISABLE_VENDORS if other == VENDORS_SPEC else f"remove one of the two: rm {shlex.quote(other)}"
             yield diagnosis("spec", ours, "warning", message, remedy)
     winners = taken.winners
@@ -150,7 +147,7 @@ def _judge_engine(
             message = f"{path} has cdiVersion {version}; it is known to read up to {engine.reads}, and may refuse it"
             yield diagnosis("spec", engine.name, "warning", message, f"if it does: {anew}")
     if winners:
-        files = [f"{_devices(number)} from {path}" for path, number in sorted(winners.items())]
+        files = [f"{count(number, 'device')} from {path}" for path, number in sorted(winners.items())]
         more = f" and from {len(files) - _MAX_FILES} more files" if len(files) > _MAX_FILES else ""
         yield diagnosis("spec", engine.name, "ok", f"takes {' and '.join(files[:_MAX_FILES])}{more}")
     elif not taken.disputed:
@@ -170,7 +167,3 @@ def _generate(context: Context, spec: FoundSpec) -> str:
         mode = name.removeprefix("nvidia-")
         options = f"--mode={mode}" if name != mode and mode in get_args(Mode) else ""
     return f"{_GENERATE} --output {shlex.quote(spec.file.path)}{' ' * bool(options)}{options}"
-
-
-def _devices(number: int) -> str:
-    return f"{number} device{'s' * (number != 1)}"
