@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 
 TRUE = "driver 999.88.77, 1 GPU, 3 devices"
 
+OPENCL = f"{LIBDIR}/libnvidia-opencl.so.{VERSION}"
+WITH_OPENCL = {**minimal_entries(), **library_entries("libnvidia-opencl", "libnvidia-opencl.so.1", LIBDIR)}
+"""A host with a library more."""
+
 
 @pytest.fixture
 def recheck(tmp_path: Path, make_snapshot: MakeSnapshot, cdigen: Cdigen) -> Recheck:
@@ -125,63 +129,45 @@ def test_the_options_of_the_spec_are_in_its_header(options: tuple[str, ...], rec
 
 
 def test_a_library_that_has_gone(recheck: Recheck, tmp_path: Path) -> None:
-    extra = library_entries("libnvidia-opencl", "libnvidia-opencl.so.1", LIBDIR)
-
-    run = recheck({**minimal_entries(), **extra}, minimal_entries())
+    run = recheck(WITH_OPENCL, minimal_entries())
 
     assert run.code == 1
     assert report(run, tmp_path) == [
         wrong(
             "problem",
-            "1 of the 5 files that it mounts is gone: containers do not start"
-            f" ({LIBDIR}/libnvidia-opencl.so.{VERSION})",
+            f"1 of the 5 files that it mounts is gone: containers do not start ({OPENCL})",
         )
     ]
 
 
 def test_a_library_that_is_new(recheck: Recheck, tmp_path: Path) -> None:
-    extra = library_entries("libnvidia-opencl", "libnvidia-opencl.so.1", LIBDIR)
-
-    run = recheck(minimal_entries(), {**minimal_entries(), **extra})
+    run = recheck(minimal_entries(), WITH_OPENCL)
 
     assert run.code == 1
-    assert report(run, tmp_path) == [
-        wrong("warning", f"{LIBDIR}/libnvidia-opencl.so.{VERSION} is there and not mounted")
-    ]
+    assert report(run, tmp_path) == [wrong("warning", f"{OPENCL} is there and not mounted")]
 
 
 def test_a_library_that_is_damaged(recheck: Recheck, tmp_path: Path) -> None:
-    path = f"{LIBDIR}/libnvidia-opencl.so.{VERSION}"
-    extra = library_entries("libnvidia-opencl", "libnvidia-opencl.so.1", LIBDIR)
-
-    run = recheck({**minimal_entries(), **extra}, {**minimal_entries(), **extra, path: damaged(NOT_ELF)})
+    run = recheck(WITH_OPENCL, {**WITH_OPENCL, OPENCL: damaged(NOT_ELF)})
 
     assert run.code == 1
-    assert report(run, tmp_path) == [wrong("problem", f"{path} is mounted and should not be: {NOT_ELF}")]
+    assert report(run, tmp_path) == [wrong("problem", f"{OPENCL} is mounted and should not be: {NOT_ELF}")]
 
 
 def test_a_library_that_has_become_a_directory(recheck: Recheck, tmp_path: Path) -> None:
-    path = f"{LIBDIR}/libnvidia-opencl.so.{VERSION}"
-    extra = library_entries("libnvidia-opencl", "libnvidia-opencl.so.1", LIBDIR)
-
-    run = recheck({**minimal_entries(), **extra}, {**minimal_entries(), **extra, path: {"kind": "dir"}})
+    run = recheck(WITH_OPENCL, {**WITH_OPENCL, OPENCL: {"kind": "dir"}})
 
     assert run.code == 1
     assert report(run, tmp_path) == [
-        wrong("problem", f"{path} is mounted and should not be: this version of cdigen would not mount it")
+        wrong("problem", f"{OPENCL} is mounted and should not be: this version of cdigen would not mount it")
     ]
 
 
 def test_a_library_that_has_another_soname(recheck: Recheck, tmp_path: Path) -> None:
-    path = f"{LIBDIR}/libnvidia-opencl.so.{VERSION}"
-    extra = library_entries("libnvidia-opencl", "libnvidia-opencl.so.1", LIBDIR)
-
-    run = recheck(
-        {**minimal_entries(), **extra}, {**minimal_entries(), **extra, path: library("libnvidia-opencl.so.2")}
-    )
+    run = recheck(WITH_OPENCL, {**WITH_OPENCL, OPENCL: library("libnvidia-opencl.so.2")})
 
     assert run.code == 1
-    assert report(run, tmp_path) == [wrong("problem", f"{path} is asked for by other names now")]
+    assert report(run, tmp_path) == [wrong("problem", f"{OPENCL} is asked for by other names now")]
 
 
 def test_an_upgrade_with_its_new_module(recheck: Recheck, tmp_path: Path) -> None:
