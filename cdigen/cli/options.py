@@ -9,8 +9,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cdigen.build.options import BuildOptions
     from cdigen.commands.target import Target
+    from cdigen.plan.options import BuildOptions
 
     F = TypeVar("F", bound=Callable[..., object])
 
@@ -159,7 +159,7 @@ def take_target(values: dict[str, Any]) -> Target:
 
 def take_build_options(values: dict[str, Any]) -> BuildOptions:
     """Take the values of `BUILD_OPTIONS` out of a verb's own; raises UsageError for one that cannot stand in a spec."""
-    from cdigen.build.options import BuildOptions, parse_capabilities
+    from cdigen.plan.options import BuildOptions, parse_capabilities
 
     names = ("strategies", "vendor", "device_class", "library_directories", "ipc", "devices", "mode")
     capabilities, compat32 = parse_capabilities(values.pop("capabilities"))

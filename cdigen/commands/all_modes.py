@@ -12,9 +12,9 @@ from cdigen.errors import CdigenError, FileError, IncompleteError, InvalidSpecEr
 from cdigen.write import remove_file, write_file
 
 if TYPE_CHECKING:
-    from cdigen.build.options import BuildOptions, Mode
     from cdigen.commands.planning import Planned, Planner
     from cdigen.inventory import Finding
+    from cdigen.plan.options import BuildOptions, Mode
 
 OTHER_MODES: tuple[Mode, ...] = (
     "management",

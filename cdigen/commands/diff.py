@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cdigen.build.choices import Choices
-from cdigen.build.options import BuildOptions
-from cdigen.build.spec import build_spec
 from cdigen.cdi.entries import entries_of
 from cdigen.cdi.model import to_document
 from cdigen.commands.own_files import is_ours, output_of, read_choices
 from cdigen.commands.planning import plan_target
 from cdigen.commands.spec_file import read_spec
 from cdigen.commands.target import read_input
+from cdigen.plan.choices import Choices
+from cdigen.plan.options import BuildOptions
+from cdigen.plan.spec import build_spec
 from cdigen.report import emit, emit_json, findings_to_json, format_change, say_findings
 
 if TYPE_CHECKING:

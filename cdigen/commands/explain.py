@@ -5,16 +5,16 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from cdigen.build.needs import Needs, find_needs, highest_glibc, injected_names
 from cdigen.commands.planning import plan_target
 from cdigen.inventory import Library
+from cdigen.plan.needs import Needs, find_needs, highest_glibc, injected_names
 from cdigen.report import emit, emit_json, findings_to_json, left_out_to_json
 
 if TYPE_CHECKING:
-    from cdigen.build.options import BuildOptions
-    from cdigen.build.plan import Plan, PlannedMount
     from cdigen.commands.target import Target
     from cdigen.inventory import DeviceNode, Driver, Finding, Inventory, LeftOut
+    from cdigen.plan.options import BuildOptions
+    from cdigen.plan.plan import Plan, PlannedMount
 
 Json = dict[str, object]
 

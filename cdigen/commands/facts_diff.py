@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cdigen.build.options import BuildOptions
 from cdigen.commands.facts_text import compare_entries
 from cdigen.commands.planning import Planner
 from cdigen.commands.record import parse_note
@@ -18,6 +17,7 @@ from cdigen.host import HostReadError
 from cdigen.host.recording import RecordingHost
 from cdigen.host.snapshot import SnapshotHost, load_snapshot
 from cdigen.inventory import Finding
+from cdigen.plan.options import BuildOptions
 from cdigen.report import emit, emit_json, findings_to_json, format_change, say_findings
 from cdigen.wording import count
 

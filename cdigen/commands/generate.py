@@ -13,12 +13,12 @@ from cdigen.report import emit_json, findings_to_json, left_out_to_json, say, sa
 from cdigen.write import write_file
 
 if TYPE_CHECKING:
-    from cdigen.build.options import BuildOptions
     from cdigen.commands.all_modes import Done, Prepared
     from cdigen.commands.planning import Planned
     from cdigen.commands.record import Kept, Recorder
     from cdigen.commands.target import Target
     from cdigen.inventory import Finding
+    from cdigen.plan.options import BuildOptions
 
 ENGINE_SUFFIXES = (".yaml", ".json")
 """Engines read these files of a CDI directory and no others (CDI specification, "Spec files")."""

@@ -11,10 +11,10 @@ from cdigen.wording import count
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cdigen.build.options import BuildOptions
-    from cdigen.build.plan import PlannedDevice
     from cdigen.commands.target import Target
     from cdigen.inventory import Gpu, MigInstance
+    from cdigen.plan.options import BuildOptions
+    from cdigen.plan.plan import PlannedDevice
 
 
 def run_list(target: Target, options: BuildOptions, *, as_json: bool) -> int:

@@ -12,7 +12,7 @@ from cdigen.wording import count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cdigen.build.choices import Choices
+    from cdigen.plan.choices import Choices
 
 DEFAULT_OUTPUT = "/etc/cdi/nvidia.yaml"
 
@@ -74,7 +74,7 @@ def read_choices(data: bytes, path: str) -> Choices:
     Raises:
         DocumentError: its header has options that no spec has.
     """
-    from cdigen.build.choices import parse_choices
+    from cdigen.plan.choices import parse_choices
 
     try:
         return parse_choices(header_options(data))
@@ -86,7 +86,7 @@ def read_choices(data: bytes, path: str) -> Choices:
 
 def options_of(data: bytes) -> str:
     """Return the options with which a spec of ours was made, quoted for a shell; "" where its header tells none."""
-    from cdigen.build.choices import format_choices
+    from cdigen.plan.choices import format_choices
 
     try:
         return format_choices(read_choices(data, "")) if is_ours(data) else ""

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from cdigen.build.choices import Choices
-from cdigen.build.options import GPU_MODES
-from cdigen.build.plan import build_plan
 from cdigen.commands.target import open_target
 from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
+from cdigen.plan.choices import Choices
+from cdigen.plan.options import GPU_MODES
+from cdigen.plan.plan import build_plan
 from cdigen.wording import count
 
 if TYPE_CHECKING:
-    from cdigen.build.options import BuildOptions, Mode
-    from cdigen.build.plan import Plan
     from cdigen.commands.target import OpenTarget, Target
     from cdigen.inventory import ClassDevices, ClassName, Finding, Inventory
+    from cdigen.plan.options import BuildOptions, Mode
+    from cdigen.plan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +100,8 @@ class Planner:
                 self._inventory = find_inventory(self._views, ask_nvml=ask_nvml)
             inventory = self._inventory
             return build_plan(inventory, options), inventory, inventory.findings
-        from cdigen.build.class_plan import build_class_plan, build_management_plan
         from cdigen.discover.classes import find_class
+        from cdigen.plan.class_plan import build_class_plan, build_management_plan
 
         files = None
         if options.mode == "management":

@@ -6,26 +6,26 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cdigen.build.choices import format_choices
-from cdigen.build.options import GPU_MODES
-from cdigen.build.selection import select_gpus
-from cdigen.build.spec import build_spec
 from cdigen.cdi.model import to_document
 from cdigen.commands.own_files import DEFAULT_OUTPUT, is_ours, read_choices
 from cdigen.commands.planning import Planner
 from cdigen.commands.target import open_target
 from cdigen.doctor.truth import Rebuilt
 from cdigen.errors import IncompleteError
+from cdigen.plan.choices import format_choices
+from cdigen.plan.options import GPU_MODES
+from cdigen.plan.selection import select_gpus
+from cdigen.plan.spec import build_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cdigen.build.choices import Choices
-    from cdigen.build.options import BuildOptions
     from cdigen.commands.planning import Planned
     from cdigen.commands.target import OpenTarget, Target
     from cdigen.doctor.spec_files import FoundSpec
     from cdigen.inventory import Inventory
+    from cdigen.plan.choices import Choices
+    from cdigen.plan.options import BuildOptions
 
 
 _OF_THE_CHOICES = ("cdiVersion", "kind")

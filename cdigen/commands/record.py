@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
-from cdigen.build.options import GPU_MODES, Mode
 from cdigen.cdi.registry import DEFAULT_DIRECTORIES
 from cdigen.cdi.render import render_yaml
 from cdigen.commands.all_modes import OTHER_MODES
@@ -16,6 +15,7 @@ from cdigen.commands.own_files import RECORD, output_of, record_header
 from cdigen.commands.target import open_target
 from cdigen.errors import FileError, UsageError, one_line
 from cdigen.host.recording import RecordingHost
+from cdigen.plan.options import GPU_MODES, Mode
 from cdigen.wording import count
 from cdigen.write import read_head, write_file
 

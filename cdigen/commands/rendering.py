@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.build.choices import format_choices
-from cdigen.build.spec import build_spec
 from cdigen.cdi.model import to_document
 from cdigen.cdi.render import render_json, render_yaml
 from cdigen.commands.own_files import spec_header
 from cdigen.errors import InvalidSpecError, ParseError
+from cdigen.plan.choices import format_choices
+from cdigen.plan.spec import build_spec
 from cdigen.write import read_head
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cdigen.build.options import BuildOptions
-from cdigen.build.plan import build_plan
 from cdigen.cdi.render import render_yaml
 from cdigen.commands.target import open_target
 from cdigen.discover.classes import find_class
@@ -18,6 +16,8 @@ from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
 from cdigen.errors import CdigenError
 from cdigen.host.recording import RecordingHost
+from cdigen.plan.options import BuildOptions
+from cdigen.plan.plan import build_plan
 from cdigen.report import emit, say, say_findings
 from cdigen.write import write_file
 

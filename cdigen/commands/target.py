@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cdigen.build.options import check_root
 from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
 from cdigen.errors import FileError, UsageError, one_line
+from cdigen.plan.options import check_root
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml

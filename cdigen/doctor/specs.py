@@ -6,7 +6,6 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
-from cdigen.build.options import Mode
 from cdigen.cdi.registry import Registry
 from cdigen.cdi.version import version_key
 from cdigen.doctor.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, exists
@@ -14,6 +13,7 @@ from cdigen.doctor.engines import Engine
 from cdigen.doctor.engines_catalog import BOTH
 from cdigen.doctor.spec_files import TOO_MANY, find_specs, judge_mode
 from cdigen.doctor.units import DISABLE_VENDORS, VENDORS_SPEC
+from cdigen.plan.options import Mode
 from cdigen.wording import count, first_of
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.build.plan import CONTAINER_LIBRARY_DIRECTORIES
 from cdigen.discover.catalog import BINARY_DIRECTORIES, LINKER_CACHES, SUBDIRECTORIES
 from cdigen.errors import CdigenError, ParseError
 from cdigen.host import HostReadError, LinkError, View
 from cdigen.image.names import is_program, split_library_name
+from cdigen.plan.plan import CONTAINER_LIBRARY_DIRECTORIES
 
 if TYPE_CHECKING:
     from cdigen.image.image import Image

@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yaml import safe_load
 
-from cdigen.build.choices import Choices
-from cdigen.build.options import BuildOptions
-from cdigen.build.plan import build_plan
-from cdigen.build.spec import build_spec
 from cdigen.cdi.model import to_document
 from cdigen.cdi.validate import find_violations
 from cdigen.commands.planning import Planned
 from cdigen.commands.rendering import render_plan, validate_rendered
 from cdigen.parse.document import parse_document
+from cdigen.plan.choices import Choices
+from cdigen.plan.options import BuildOptions
+from cdigen.plan.plan import build_plan
+from cdigen.plan.spec import build_spec
 from tests.hosts import (
     LIBDIR,
     VERSION,

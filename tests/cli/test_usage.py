@@ -11,11 +11,11 @@ import click
 import pytest
 
 from cdigen import __version__
-from cdigen.build.options import BuildOptions, Mode, NameStrategy
 from cdigen.cli import cli
 from cdigen.cli.duration import parse_duration
 from cdigen.commands.target import Target
 from cdigen.discover.gpus import AskNvml
+from cdigen.plan.options import BuildOptions, Mode, NameStrategy
 from tests.cli.program import run_program
 
 if TYPE_CHECKING:

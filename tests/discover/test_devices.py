@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from cdigen.build.options import BuildOptions
-from cdigen.build.plan import build_plan
 from cdigen.errors import IncompleteError
+from cdigen.plan.options import BuildOptions
+from cdigen.plan.plan import build_plan
 from tests.hosts import Entries, Entry, char, inventory_of, link, minimal_entries, text, without
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdigen.build.options import BuildOptions
-from cdigen.build.plan import build_plan
 from cdigen.errors import IncompleteError
+from cdigen.plan.options import BuildOptions
+from cdigen.plan.plan import build_plan
 from tests.hosts import (
     Entries,
     access,

@@ -7,19 +7,18 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from cdigen.build.options import BuildOptions, NameStrategy
-from cdigen.build.plan import (
+from cdigen.cdi.model import to_document
+from cdigen.cdi.validate import find_violations
+from cdigen.errors import IncompleteError
+from cdigen.inventory import DriverFile, Library, Socket
+from cdigen.plan.options import BuildOptions, NameStrategy
+from cdigen.plan.plan import (
     CONTAINER_LIBRARY_DIRECTORIES,
     CONTAINER_LIBRARY_DIRECTORIES_32,
     Plan,
     build_plan,
 )
-from cdigen.build.spec import build_spec
-from cdigen.cdi.model import to_document
-from cdigen.cdi.validate import find_violations
-from cdigen.errors import IncompleteError
-from cdigen.inventory import DriverFile, Library, Socket
-from tests.build.inventories import elf, inventories, node
+from cdigen.plan.spec import build_spec
 from tests.hosts import (
     LIBDIR,
     VERSION,
@@ -33,6 +32,7 @@ from tests.hosts import (
     uuid_of,
     without,
 )
+from tests.plan.inventories import elf, inventories, node
 
 if TYPE_CHECKING:
     from cdigen.inventory import DeviceNode, Gpu, Inventory, MigInstance

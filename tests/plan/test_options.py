@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.build.options import BuildOptions
 from cdigen.cdi.validate import find_violations
 from cdigen.errors import UsageError
+from cdigen.plan.options import BuildOptions
 
 if TYPE_CHECKING:
     from cdigen.schema import Violation

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdigen.build.options import CAPABILITIES, BuildOptions, parse_capabilities
-from cdigen.build.plan import build_plan, choose_libraries
 from cdigen.errors import UsageError
 from cdigen.inventory import Driver, DriverFile, Gpu, Inventory, Library, LibraryName
-from tests.build.inventories import elf, node
+from cdigen.plan.options import CAPABILITIES, BuildOptions, parse_capabilities
+from cdigen.plan.plan import build_plan, choose_libraries
+from tests.plan.inventories import elf, node
 
 NUMBERS = st.integers(0, 7)
 

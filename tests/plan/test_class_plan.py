@@ -8,9 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdigen.build.class_plan import build_class_plan, build_management_plan
-from cdigen.build.options import BuildOptions, Mode, NameStrategy
-from cdigen.build.spec import build_spec
 from cdigen.cdi.model import to_document
 from cdigen.cdi.validate import find_violations
 from cdigen.discover.classes import find_class
@@ -18,6 +15,9 @@ from cdigen.discover.classes_catalog import CLASSES
 from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
 from cdigen.errors import IncompleteError, UsageError
+from cdigen.plan.class_plan import build_class_plan, build_management_plan
+from cdigen.plan.options import BuildOptions, Mode, NameStrategy
+from cdigen.plan.spec import build_spec
 from tests.classes import (
     IMEX,
     all_class_entries,
@@ -30,8 +30,8 @@ from tests.classes import (
 from tests.hosts import Entries, host_of, minimal_entries, without
 
 if TYPE_CHECKING:
-    from cdigen.build.plan import Plan
     from cdigen.inventory import ClassName
+    from cdigen.plan.plan import Plan
 
 SPEC = {
     "cdiVersion": "0.6.0",

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cdigen.build.needs import Needs, find_needs, highest_glibc, injected_names
-from tests.build.inventories import elf
+from cdigen.plan.needs import Needs, find_needs, highest_glibc, injected_names
 from tests.hosts import LIBDIR, VERSION, inventory_of, library_entries, minimal_entries
+from tests.plan.inventories import elf
 
 NEEDY = replace(
     elf(64),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.build.plan import MOUNT_OPTIONS, Plan, PlannedDevice, PlannedMount, build_plan_of
 from cdigen.errors import IncompleteError, one_line
 from cdigen.inventory import remarks_of
+from cdigen.plan.plan import MOUNT_OPTIONS, Plan, PlannedDevice, PlannedMount, build_plan_of
 from cdigen.wording import first_of
 
 if TYPE_CHECKING:
-    from cdigen.build.options import BuildOptions
     from cdigen.inventory import ClassDevices, DeviceNode, Inventory
+    from cdigen.plan.options import BuildOptions
 
 _MOST_NAMED = 8
 

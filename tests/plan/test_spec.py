@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from cdigen.build.options import BuildOptions
-from cdigen.build.plan import build_plan
-from cdigen.build.spec import build_spec
 from cdigen.cdi.model import to_document
 from cdigen.cdi.validate import find_violations
+from cdigen.plan.options import BuildOptions
+from cdigen.plan.plan import build_plan
+from cdigen.plan.spec import build_spec
 from tests.hosts import LIBDIR, VERSION, Entries, inventory_of, minimal_entries, moved, without
 
 READ_ONLY = ["ro", "nosuid", "nodev", "bind"]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdigen.build.missing import refuse_missing
-from cdigen.build.selection import select_gpus
 from cdigen.errors import CdigenError, IncompleteError
 from cdigen.inventory import LeftOut, remarks_of
+from cdigen.plan.missing import refuse_missing
+from cdigen.plan.selection import select_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cdigen.build.options import BuildOptions
     from cdigen.inventory import DeviceNode, DriverFile, Gpu, Inventory, Library, MigInstance, Socket
+    from cdigen.plan.options import BuildOptions
 
 CONTAINER_LIBRARY_DIRECTORIES = {
     "x86_64": ("/usr/lib/x86_64-linux-gnu", "/usr/lib64"),

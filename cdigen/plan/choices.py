@@ -10,8 +10,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from cdigen.build.options import COMPAT32, BuildOptions, Mode, NameStrategy, check_root, parse_capabilities
 from cdigen.errors import ParseError, UsageError, one_line
+from cdigen.plan.options import COMPAT32, BuildOptions, Mode, NameStrategy, check_root, parse_capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cdigen import inventory
-    from cdigen.build.plan import Plan
+    from cdigen.plan.plan import Plan
 
 
 def build_spec(plan: Plan) -> Spec:
