@@ -6,59 +6,84 @@ document is passed through `one_line` so that it cannot forge a second line.
 
 from __future__ import annotations
 
+from cdigen.findings import Finding, Remedy, sentence
+
 
 class CdigenError(Exception):
     """An error that the command line prints as one line before it exits with `exit_code`.
 
     Attributes:
         exit_code: see the README.
-        remarks: what was found on the way and may be the cause: level and message, as of a finding.
+        code: a stable identifier in kebab case, for programs that read `--json`; a class has one of its own.
+        message: what is wrong and where; one line.
+        remedy: what to do about it.
+        subject: the path or the name that it is about; "" if it is about none.
+        findings: what was found on the way and may be the cause.
     """
 
     exit_code = 1
-    remarks: tuple[tuple[str, str], ...] = ()
+    code = "error"
+    findings: tuple[Finding, ...] = ()
+
+    def __init__(
+        self, message: str, *, hint: str = "", commands: tuple[str, ...] = (), subject: str = "", code: str = ""
+    ) -> None:
+        """Say what is wrong; see the class and `Remedy`."""
+        self.message = message
+        self.remedy = Remedy(hint, commands)
+        self.subject = subject
+        if code:
+            self.code = code
+        super().__init__(sentence(message, self.remedy))
 
 
 class DocumentError(CdigenError):
     """A document handed to us (a spec, a snapshot) is not valid; exit 1."""
 
     exit_code = 1
+    code = "invalid-document"
 
 
 class UsageError(CdigenError):
     """Options that cannot be used together or have no meaning; exit 2, click's own code."""
 
     exit_code = 2
+    code = "usage"
 
 
 class NoDriverError(CdigenError):
     """There is no NVIDIA driver on this host; exit 3."""
 
     exit_code = 3
+    code = "no-driver"
 
 
 class VersionMismatchError(CdigenError):
     """The kernel module and the user-space driver are of different builds; exit 4."""
 
     exit_code = 4
+    code = "version-mismatch"
 
 
 class IncompleteError(CdigenError):
     """Something without which the spec would not work is missing or unusable; exit 5."""
 
     exit_code = 5
+    code = "incomplete"
 
 
 class InvalidSpecError(CdigenError):
     """The spec that was built breaks the rules: our bug, nothing was written; exit 6."""
 
     exit_code = 6
+    code = "invalid-spec"
 
 
 class FileError(CdigenError):
     """A file could not be read or written; exit 7."""
 
     exit_code = 7
+    code = "file-error"
 
 
 class ParseError(CdigenError):

@@ -11,35 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from cdigen.findings import Finding
     from cdigen.parse.elf import ElfFacts
 
-Level = Literal["warning", "note"]
 NodeState = Literal["ok", "missing", "wrong device", "other mode", "module not loaded"]
 ClassName = Literal["management", "imex", "nvswitch", "gds", "gdrcopy", "mofed"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something about the host that its administrator should know, though a spec can be written.
-
-    Attributes:
-        level: "warning" if a container may miss something, "note" if it is only worth knowing.
-        code: a stable identifier in kebab case, for programs that read `--json`.
-        subject: the path or the name that it is about.
-        message: what is the case and, after a semicolon, what to do; one line.
-    """
-
-    level: Level
-    code: str
-    subject: str
-    message: str
-
-
-def remarks_of(findings: Iterable[Finding]) -> tuple[tuple[str, str], ...]:
-    """Return findings as the remarks of an error that ends a run; see `CdigenError`."""
-    return tuple((finding.level, finding.message) for finding in findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

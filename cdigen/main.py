@@ -12,7 +12,7 @@ import click
 
 from cdigen.cli import cli
 from cdigen.errors import CdigenError, FileError, InvalidSpecError, one_line
-from cdigen.report import say
+from cdigen.report import say_findings
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -69,8 +69,7 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted; a spec that is on the disk is whole", INTERRUPTED)
     except CdigenError as error:
-        for level, message in error.remarks:
-            say(level, message)
+        say_findings(error.findings)
         return _fail(str(error), error.exit_code)
     except BrokenPipeError:
         # The reader has gone; standard output must not be flushed again on exit.

@@ -16,7 +16,8 @@ from cdigen.errors import FileError, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cdigen.inventory import Finding, LeftOut
+    from cdigen.findings import Finding, Remedy
+    from cdigen.inventory import LeftOut
 
 
 def emit(text: str) -> None:
@@ -55,12 +56,26 @@ def say(level: str, message: str) -> None:
 def say_findings(findings: Iterable[Finding]) -> None:
     """Write every finding to standard error."""
     for finding in findings:
-        say(finding.level, finding.message)
+        say(finding.level, finding.text)
 
 
-def findings_to_json(findings: Iterable[Finding]) -> list[dict[str, str]]:
+def findings_to_json(findings: Iterable[Finding]) -> list[dict[str, object]]:
     """Return findings as JSON values."""
-    return [{"level": f.level, "code": f.code, "subject": f.subject, "message": f.message} for f in findings]
+    return [
+        {
+            "level": finding.level,
+            "code": finding.code,
+            "subject": finding.subject,
+            "message": finding.message,
+            "remedy": remedy_to_json(finding.remedy),
+        }
+        for finding in findings
+    ]
+
+
+def remedy_to_json(remedy: Remedy) -> dict[str, object] | None:
+    """Return what to do as a JSON value; None if nothing is."""
+    return {"hint": remedy.hint, "commands": [*remedy.commands]} if remedy else None
 
 
 def left_out_to_json(left_out: Iterable[LeftOut]) -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.validate import find_violations
 from cdigen.errors import DocumentError, FileError, ParseError, one_line
+from cdigen.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -104,7 +105,7 @@ class Registry:
 
         Raises:
             DocumentError: a device is unknown, or in two files of the directory that counts. All such devices are
-                named, with the near ones; its remarks are all that is wrong with the files that could have had them.
+                named, with the near ones; its findings are all that is wrong with the files that could have had them.
         """
         found: list[SourcedEdits] = []
         reasons: list[str] = []
@@ -128,7 +129,11 @@ class Registry:
                 reasons.append(self._explain_unknown(name))
         if reasons:
             error = DocumentError("; ".join(reasons))
-            error.remarks = tuple(("error", problem) for file in self.suspects(unknown) for problem in file.problems)
+            error.findings = tuple(
+                Finding(level="error", code="unusable-spec", subject=file.path, message=problem)
+                for file in self.suspects(unknown)
+                for problem in file.problems
+            )
             raise error
         return tuple(found)
 

@@ -13,7 +13,7 @@ from cdigen.write import remove_file, write_file
 
 if TYPE_CHECKING:
     from cdigen.commands.planning import Planned, Planner
-    from cdigen.inventory import Finding
+    from cdigen.findings import Finding
     from cdigen.plan.options import BuildOptions, Mode
 
 OTHER_MODES: tuple[Mode, ...] = (

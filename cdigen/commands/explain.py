@@ -12,7 +12,8 @@ from cdigen.report import emit, emit_json, findings_to_json, left_out_to_json
 
 if TYPE_CHECKING:
     from cdigen.commands.target import Target
-    from cdigen.inventory import DeviceNode, Driver, Finding, Inventory, LeftOut
+    from cdigen.findings import Finding
+    from cdigen.inventory import DeviceNode, Driver, Inventory, LeftOut
     from cdigen.plan.options import BuildOptions
     from cdigen.plan.plan import Plan, PlannedMount
 

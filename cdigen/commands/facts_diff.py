@@ -13,10 +13,10 @@ from cdigen.commands.record import parse_note
 from cdigen.commands.snapshot import Asked, ask_everything
 from cdigen.commands.target import open_target, read_input
 from cdigen.errors import CdigenError, FileError, ParseError, UsageError, one_line
+from cdigen.findings import Finding
 from cdigen.host import HostReadError
 from cdigen.host.recording import RecordingHost
 from cdigen.host.snapshot import SnapshotHost, load_snapshot
-from cdigen.inventory import Finding
 from cdigen.plan.options import BuildOptions
 from cdigen.report import emit, emit_json, findings_to_json, format_change, say_findings
 from cdigen.wording import count

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cdigen.commands.planning import Planned
     from cdigen.commands.record import Kept, Recorder
     from cdigen.commands.target import Target
-    from cdigen.inventory import Finding
+    from cdigen.findings import Finding
     from cdigen.plan.options import BuildOptions
 
 ENGINE_SUFFIXES = (".yaml", ".json")

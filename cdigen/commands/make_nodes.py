@@ -13,6 +13,7 @@ from cdigen.discover.expected import find_expected_nodes
 from cdigen.discover.notes import Notes
 from cdigen.discover.views import open_views
 from cdigen.errors import FileError, UsageError
+from cdigen.findings import Finding
 from cdigen.host import HostReadError, LinkError
 from cdigen.report import say, say_findings
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from cdigen.commands.target import Target
     from cdigen.discover.views import Views
-    from cdigen.inventory import ExpectedNode, Finding
+    from cdigen.inventory import ExpectedNode
 
 _LOADS: dict[str, tuple[str, ...]] = {"nvidia": (), "nvidia-uvm": ("-u",), "nvidia-modeset": ("-m",)}
 """The arguments with which nvidia-modprobe loads a module. The last makes the module's node as well."""
@@ -250,7 +251,10 @@ class _Maker:
         others = dict.fromkeys(str(error) for error in self._failures if error.reason != first.reason)
         names = names_of(list(dict.fromkeys(error.path for error in self._failures if error.reason == first.reason)))
         error = FileError(f"cannot make {names}: {first.reason}")
-        error.remarks = tuple(("warning", other) for other in list(others)[:MOST_NAMED])
+        error.findings = tuple(
+            Finding(level="warning", code="node-failed", subject="", message=other)
+            for other in list(others)[:MOST_NAMED]
+        )
         raise error
 
 

@@ -15,7 +15,8 @@ from cdigen.wording import count
 
 if TYPE_CHECKING:
     from cdigen.commands.target import OpenTarget, Target
-    from cdigen.inventory import ClassDevices, ClassName, Finding, Inventory
+    from cdigen.findings import Finding
+    from cdigen.inventory import ClassDevices, ClassName, Inventory
     from cdigen.plan.options import BuildOptions, Mode
     from cdigen.plan.plan import Plan
 

@@ -24,7 +24,7 @@ from cdigen.write import write_file
 if TYPE_CHECKING:
     from cdigen.commands.target import OpenTarget, Target
     from cdigen.discover.gpus import AskNvml
-    from cdigen.inventory import Finding
+    from cdigen.findings import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from cdigen.discover.majors import Majors, find_majors
 from cdigen.discover.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.errors import CdigenError, ParseError, one_line
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import ClassDevices, DriverFile, remarks_of
+from cdigen.inventory import ClassDevices, DriverFile
 from cdigen.parse.capabilities import parse_capability_access
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ def find_class(views: Views, name: ClassName) -> ClassDevices:
         name: the class.
 
     Raises:
-        HostReadError, LinkError: what there is cannot be told. The error carries the findings so far as its remarks.
+        HostReadError, LinkError: what there is cannot be told. The error carries the findings so far.
     """
     row = next(row for row in CLASSES if row.name == name)
     notes = Notes()
     try:
         return _find(views, row, notes)
     except CdigenError as error:
-        error.remarks = remarks_of(notes.findings)
+        error.findings = notes.findings
         raise
 
 

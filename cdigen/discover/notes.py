@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from cdigen.errors import CdigenError, one_line
-from cdigen.inventory import Finding, LeftOut, Level
+from cdigen.findings import Finding, Level, Remedy
+from cdigen.inventory import LeftOut
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,254}")
 _UNSAFE_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last: bytes that are not UTF-8
@@ -35,25 +36,44 @@ class Notes:
         self._findings: dict[Finding, None] = {}
         self._left_out: dict[str, str] = {}
 
-    def add(self, level: Level, code: str, subject: str, message: str) -> None:
-        """Note a finding. See `Finding`; text of the host is made printable here."""
-        finding = Finding(level=level, code=code, subject=one_line(subject), message=one_line(message))
+    def add(
+        self, level: Level, code: str, subject: str, message: str, *, hint: str = "", commands: tuple[str, ...] = ()
+    ) -> None:
+        """Note a finding. See `Finding` and `Remedy`; text of the host is made printable here."""
+        finding = Finding(
+            level=level,
+            code=code,
+            subject=one_line(subject),
+            message=one_line(message),
+            remedy=Remedy(one_line(hint), tuple(map(one_line, commands))),
+        )
         self._findings.setdefault(finding)
 
     def leave_out(self, host_path: str, reason: str) -> None:
         """Note that a file was found and is not injected. The first reason for a path counts."""
         self._left_out.setdefault(one_line(host_path), one_line(reason))
 
-    def damaged(self, host_path: str, error: CdigenError, consequence: str) -> None:
+    def damaged(
+        self,
+        host_path: str,
+        error: CdigenError,
+        consequence: str,
+        *,
+        hint: str = "",
+        commands: tuple[str, ...] = (),
+    ) -> None:
         """Note a file that is there and cannot be used, both as a finding and as left out.
 
         Args:
             host_path: the file.
             error: why: a ParseError, HostReadError or LinkError.
             consequence: what follows for containers, a clause.
+            hint: what to do, in words; see `Remedy`.
+            commands: what to do, as commands.
         """
         reason = reason_of(error)
-        self.add("warning", "unusable-file", host_path, f"{one_line(host_path)}: {reason}; {consequence}")
+        message = f"{one_line(host_path)}: {reason}; {consequence}"
+        self.add("warning", "unusable-file", host_path, message, hint=hint, commands=commands)
         self.leave_out(host_path, reason)
 
     @property

@@ -19,7 +19,7 @@ from cdigen.discover.sockets import find_sockets
 from cdigen.discover.xorg import find_xorg_modules
 from cdigen.errors import CdigenError, ParseError, one_line
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import DriverFile, Inventory, Library, remarks_of
+from cdigen.inventory import DriverFile, Inventory, Library
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
@@ -46,13 +46,13 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
         IncompleteError: something without which a container would not work is missing.
         HostReadError, LinkError: something without which nothing can be said cannot be read.
 
-        Every error carries the findings so far as its remarks: one of them may be the cause.
+        Every error carries the findings so far as its findings: one of them may be the cause.
     """
     notes = Notes()
     try:
         return _scan(views, notes, ask_nvml, with_gpus=with_gpus)
     except CdigenError as error:
-        error.remarks = remarks_of(notes.findings)
+        error.findings = notes.findings
         raise
 
 

@@ -19,7 +19,7 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
     try:
         inventory = find_inventory(context.views, ask_nvml=context.ask_nvml)
     except CdigenError as error:
-        remarks = (split_remedy(message) for level, message in error.remarks if level == "warning")
+        remarks = (split_remedy(finding.text) for finding in error.findings if finding.level == "warning")
         return (
             diagnosis("driver", root, "problem", *split_remedy(str(error))),
             *(diagnosis("driver", root, "warning", *remark) for remark in remarks),
@@ -37,7 +37,7 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
             f"version {driver.version}, {version}; {what}{more}",
         ),
         *(
-            diagnosis("driver", finding.subject, "warning", *split_remedy(finding.message))
+            diagnosis("driver", finding.subject, "warning", *split_remedy(finding.text))
             for finding in inventory.findings
             if finding.level == "warning"
         ),

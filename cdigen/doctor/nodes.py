@@ -31,7 +31,7 @@ def check_nodes(context: Context) -> tuple[Diagnosis, ...]:
         if finding.code == "majors-unknown" and context.is_recorded:
             found.append(diagnosis("nodes", finding.subject, "unknown", NOT_RECORDED))
         else:
-            found.append(diagnosis("nodes", finding.subject, "warning", *split_remedy(finding.message)))
+            found.append(diagnosis("nodes", finding.subject, "warning", *split_remedy(finding.text)))
     found += filter(None, map(_judge, nodes))
     if not found:
         right = sum(node.found is not None for node in nodes)

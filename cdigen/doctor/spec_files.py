@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from cdigen.cdi.places import find_in_edits
 from cdigen.cdi.registry import MAX_FILES, SUFFIXES, SpecFile
 from cdigen.cdi.validate import find_violations
-from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, split_remedy, unreadable
+from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, unreadable
 from cdigen.errors import ParseError, one_line
 from cdigen.host import LinkError
 from cdigen.parse.document import parse_document
@@ -132,8 +132,7 @@ def find_specs(context: Context, directories: tuple[str, ...]) -> tuple[tuple[Fo
 
 
 def _circular(path: str, error: LinkError) -> Diagnosis:
-    message, remedy = split_remedy(error.reason)
-    return diagnosis("spec", path, "problem", f"{message}: engines find nothing there", remedy)
+    return diagnosis("spec", path, "problem", f"{error.reason}: engines find nothing there", str(error.remedy))
 
 
 def judge_mode(path: str, mode: int, wanted: int) -> Iterator[Diagnosis]:

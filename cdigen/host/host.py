@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.errors import CdigenError, FileError, one_line
+from cdigen.findings import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,21 +51,37 @@ class HostReadError(FileError):
 
     Attributes:
         path: the path as the host sees it.
-        reason: why, e.g. `DENIED`.
-        is_denied: whether that is the reason.
+        reason: why, in the kernel's words or ours.
+        number: the kernel's number of it, as in `errno`; None where the reason is ours.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, *, number: int | None = None) -> None:
         self.path = path
         self.reason = reason
-        self.is_denied = reason == DENIED
-        advice = "run as a user who may read it" if self.is_denied else f"see what it is with: ls -l {one_line(path)}"
-        super().__init__(f"cannot read {one_line(path)}: {reason}; {advice}")
+        self.number = number
+        shown = one_line(path)
+        advice = (
+            Remedy("run as a user who may read it")
+            if self.is_denied
+            else Remedy("see what it is with", (f"ls -ld {shlex.quote(shown)}",))
+        )
+        super().__init__(
+            f"cannot read {shown}: {reason}",
+            hint=advice.hint,
+            commands=advice.commands,
+            subject=shown,
+            code="unreadable",
+        )
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether this user may not read what another one may."""
+        return self.number in (errno.EACCES, errno.EPERM) or self.reason == DENIED
 
     @classmethod
     def of(cls, path: str, error: OSError) -> HostReadError:
         """Return the error for what the kernel said of `path`."""
-        return cls(path, error.strerror or str(error))
+        return cls(path, error.strerror or str(error), number=error.errno)
 
 
 NVML_NOT_INSTALLED = "nvidia-ml-py is not installed; install it with: pip install 'cdigen[nvml]'"

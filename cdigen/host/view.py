@@ -19,8 +19,10 @@ class LinkError(CdigenError):
     exit_code = 5
 
     def __init__(self, path: str) -> None:
-        self.reason = f"leads through more than {MAX_LINKS} symbolic links; remove the link cycle"
-        super().__init__(f"{one_line(path)} {self.reason}")
+        self.reason = f"leads through more than {MAX_LINKS} symbolic links"
+        super().__init__(
+            f"{one_line(path)} {self.reason}", hint="remove the link cycle", subject=one_line(path), code="link-cycle"
+        )
 
 
 class View:

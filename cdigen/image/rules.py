@@ -15,9 +15,9 @@ from cdigen.image.search import PROGRAM_DIRECTORY, Search
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cdigen.findings import Level
     from cdigen.image.image import Image
     from cdigen.image.tree import Node
-    from cdigen.inventory import Level
 
 Code = Literal["driver-library", "driver-program", "empty-file", "dangling-link", "directory", "linker-cache"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.errors import IncompleteError, one_line
-from cdigen.inventory import remarks_of
 from cdigen.plan.plan import MOUNT_OPTIONS, Plan, PlannedDevice, PlannedMount, build_plan_of
 from cdigen.wording import first_of
 
@@ -106,5 +105,5 @@ def _chosen(by_number: dict[str, DeviceNode], wanted: tuple[str, ...]) -> dict[s
 
 def _absent(devices: ClassDevices) -> IncompleteError:
     error = IncompleteError(devices.absent)
-    error.remarks = remarks_of(devices.findings)
+    error.findings = devices.findings
     return error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.errors import CdigenError, IncompleteError
-from cdigen.inventory import LeftOut, remarks_of
+from cdigen.inventory import LeftOut
 from cdigen.plan.missing import refuse_missing
 from cdigen.plan.selection import select_gpus
 
@@ -113,12 +113,12 @@ def build_plan(inventory: Inventory, options: BuildOptions) -> Plan:
 
     Raises:
         IncompleteError: a device node is missing, a GPU that is asked for is not there, or no device would have a name.
-            It carries the findings as its remarks: one of them may be the cause.
+            It carries the findings: one of them may be the cause.
     """
     try:
         devices = _devices(inventory, options)
     except CdigenError as error:
-        error.remarks = remarks_of(inventory.findings)
+        error.findings = inventory.findings
         raise
     return build_plan_of(inventory, options, devices, inventory.control_nodes)
 

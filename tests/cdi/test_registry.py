@@ -57,8 +57,8 @@ def failure(registry: Registry, *names: str) -> tuple[str, list[str]]:
     """Return the message and the remarks with which a name does not resolve."""
     with pytest.raises(DocumentError) as caught:
         registry.resolve(names)
-    assert {level for level, _ in caught.value.remarks} <= {"error"}
-    return str(caught.value), [message for _, message in caught.value.remarks]
+    assert {finding.level for finding in caught.value.findings} <= {"error"}
+    return str(caught.value), [finding.message for finding in caught.value.findings]
 
 
 def test_edits_are_the_spec_s_once_and_then_each_device_s_in_the_order_asked_for(place: Path) -> None:

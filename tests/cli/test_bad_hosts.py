@@ -220,7 +220,7 @@ REFUSALS = (
             f" install the user-space driver {VERSION}, or name its directory with --driver-root"
         ),
         warnings=tuple(
-            f"{LIBDIR}/{name}: leads through more than 40 symbolic links; remove the link cycle; it is not injected"
+            f"{LIBDIR}/{name}: leads through more than 40 symbolic links; it is not injected"
             for name in ("libcuda.so", "libcuda.so.1", f"libcuda.so.{VERSION}")
         ),
     ),
@@ -229,7 +229,7 @@ REFUSALS = (
         entries={**minimal_entries(), "/dev/nvidiactl": link("a"), "/dev/a": link("nvidiactl")},
         code=5,
         message=(
-            "/dev/nvidiactl cannot be looked at (leads through more than 40 symbolic links; remove the link cycle);"
+            "/dev/nvidiactl cannot be looked at (leads through more than 40 symbolic links);"
             " create with: cdigen nodes --create (or: nvidia-modprobe -c 255)"
         ),
     ),
@@ -319,16 +319,13 @@ ODDITIES = (
     Oddity(
         name="linker cache is a link cycle",
         spoil=linked("/etc/ld.so.cache", "ld.so.cache"),
-        warnings=(CACHE.format("leads through more than 40 symbolic links; remove the link cycle"),),
+        warnings=(CACHE.format("leads through more than 40 symbolic links"),),
     ),
     Oddity(
         name="a library is a link cycle",
         spoil=linked(f"{LIBDIR}/libnvidia-encode.so.{VERSION}", f"libnvidia-encode.so.{VERSION}"),
         warnings=(
-            (
-                f"{LIBDIR}/libnvidia-encode.so.{VERSION}: leads through more"
-                " than 40 symbolic links; remove the link cycle; it is not injected"
-            ),
+            (f"{LIBDIR}/libnvidia-encode.so.{VERSION}: leads through more than 40 symbolic links; it is not injected"),
         ),
     ),
     Oddity(

@@ -12,7 +12,7 @@ def refusal(entries: Entries, **roots: str) -> str:
     inventory = inventory_of(entries, **roots)
     with pytest.raises(IncompleteError) as caught:
         build_plan(inventory, BuildOptions())
-    assert caught.value.remarks == tuple((finding.level, finding.message) for finding in inventory.findings)
+    assert caught.value.findings == inventory.findings
     assert caught.value.exit_code == 5
     return str(caught.value)
 
@@ -91,7 +91,7 @@ def test_a_required_node_that_is_no_character_device_is_as_good_as_missing(entry
         (text("a file"), "is not a character device"),
         (
             link("nvidia-cycle"),
-            "cannot be looked at (leads through more than 40 symbolic links; remove the link cycle)",
+            "cannot be looked at (leads through more than 40 symbolic links)",
         ),
     ],
 )

@@ -102,7 +102,7 @@ def test_a_cached_library_in_vdpau_leads_to_the_directory_above() -> None:
         ({"kind": "dir"}, "not a regular file"),
         (
             link("ld.so.cache"),
-            "leads through more than 40 symbolic links; remove the link cycle",
+            "leads through more than 40 symbolic links",
         ),
     ],
 )

@@ -229,10 +229,10 @@ def test_an_error_carries_what_was_found_before_it() -> None:
     entries = {**minimal_entries(), PROC_VERSION: text(""), LIBCUDA: damaged()}
     with pytest.raises(IncompleteError) as caught:
         inventory_of(entries)
-    assert caught.value.remarks == (
+    assert [(finding.level, finding.message) for finding in caught.value.findings] == [
         ("warning", f"{PROC_VERSION}: empty file; it does not tell the kernel module's version"),
         ("warning", UNKNOWN_KERNEL),
-    )
+    ]
 
 
 def test_every_libcuda_that_cannot_be_used_is_named() -> None:

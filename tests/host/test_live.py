@@ -138,13 +138,14 @@ def test_a_link_is_never_followed_by_the_kernel(root: Path) -> None:
     assert live.lstat("/dir/secret") is None
     assert live.names("/dir", ("",)) == ()
     assert refusal(lambda: live.read("/dir/secret")) == (
-        "cannot read /dir/secret: Not a directory; see what it is with: ls -l /dir/secret"
+        "cannot read /dir/secret: Not a directory; see what it is with: ls -ld /dir/secret"
     )
     assert (
-        refusal(lambda: live.read("/file")) == "cannot read /file: not a regular file; see what it is with: ls -l /file"
+        refusal(lambda: live.read("/file"))
+        == "cannot read /file: not a regular file; see what it is with: ls -ld /file"
     )
     assert (
-        refusal(lambda: live.elf("/file")) == "cannot read /file: not a regular file; see what it is with: ls -l /file"
+        refusal(lambda: live.elf("/file")) == "cannot read /file: not a regular file; see what it is with: ls -ld /file"
     )
 
 
@@ -161,7 +162,7 @@ def test_a_directory_that_becomes_a_link_between_two_questions_is_not_followed(r
     fresh = host(root)
     assert fresh.lstat("/a/secret") is None
     assert refusal(lambda: fresh.read("/a/secret")) == (
-        "cannot read /a/secret: Not a directory; see what it is with: ls -l /a/secret"
+        "cannot read /a/secret: Not a directory; see what it is with: ls -ld /a/secret"
     )
 
 
@@ -170,7 +171,7 @@ def test_a_fifo_is_never_waited_for(root: Path) -> None:
     live = host(root)
     for call in (live.read, live.elf, lambda path: live.linker_cache(path, ("lib",))):
         assert refusal(lambda call=call: call("/fifo")) == (  # type: ignore[misc]
-            "cannot read /fifo: not a regular file; see what it is with: ls -l /fifo"
+            "cannot read /fifo: not a regular file; see what it is with: ls -ld /fifo"
         )
     assert live.names("/fifo", ("",)) == ()
 
@@ -181,7 +182,7 @@ def test_a_device_node_is_never_opened(root: Path) -> None:
     live = host(root)
     for call in (live.read, live.elf, lambda path: live.linker_cache(path, ("lib",))):
         assert refusal(lambda call=call: call("/node")) == (  # type: ignore[misc]
-            "cannot read /node: not a regular file; see what it is with: ls -l /node"
+            "cannot read /node: not a regular file; see what it is with: ls -ld /node"
         )
 
 
@@ -194,7 +195,7 @@ def test_a_host_full_of_fifos_in_place_of_files_does_not_hang(root: Path) -> Non
         View(host(root)).read("/proc/driver/nvidia/version")
     assert str(caught.value) == (
         "cannot read /proc/driver/nvidia/version: not a regular file;"
-        " see what it is with: ls -l /proc/driver/nvidia/version"
+        " see what it is with: ls -ld /proc/driver/nvidia/version"
     )
 
 
@@ -226,7 +227,7 @@ def test_a_small_file_has_at_most_a_mebibyte(root: Path) -> None:
     (root / "more").write_bytes(bytes((1 << 20) + 1))
     assert len(host(root).read("/most")) == 1 << 20
     assert refusal(lambda: host(root).read("/more")) == (
-        "cannot read /more: larger than 1048576 bytes; see what it is with: ls -l /more"
+        "cannot read /more: larger than 1048576 bytes; see what it is with: ls -ld /more"
     )
 
 
@@ -255,7 +256,7 @@ def test_names_that_are_not_utf8_are_names(root: Path) -> None:
     assert os.fsencode(name) == b"lib\xff.so.1"
     assert live.read(f"/{name}") == b"x"
     assert refusal(lambda: live.read(f"/{name}x")) == (
-        "cannot read /lib\\udcff.so.1x: No such file or directory; see what it is with: ls -l /lib\\udcff.so.1x"
+        "cannot read /lib\\udcff.so.1x: No such file or directory; see what it is with: ls -ld '/lib\\udcff.so.1x'"
     )
 
 

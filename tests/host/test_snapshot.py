@@ -99,7 +99,7 @@ def test_entries_of_the_linker_cache_are_chosen_by_prefix() -> None:
 def test_what_is_absent_unreadable_or_no_file_is_an_error_as_on_a_live_host(method: str) -> None:
     assert [error_of(method, f"/a/{name}") for name in ("none", "unreadable", "link", "empty", "node")] == [
         f"cannot read /a/{name}: {reason}; "
-        + ("run as a user who may read it" if name == "unreadable" else f"see what it is with: ls -l /a/{name}")
+        + ("run as a user who may read it" if name == "unreadable" else f"see what it is with: ls -ld /a/{name}")
         for name, reason in (
             ("none", "No such file or directory"),
             ("unreadable", "Permission denied"),

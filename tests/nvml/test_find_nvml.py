@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from cdigen.discover.notes import Notes
 from cdigen.discover.nvml import find_nvml
 from cdigen.discover.views import open_views
+from cdigen.findings import Finding
 from cdigen.host import Host
 from cdigen.host.live import LiveHost
-from cdigen.inventory import Finding
 from cdigen.parse.nvml import NvmlFacts, NvmlGpu
 from tests.hosts import LIBDIR, OTHER_VERSION, VERSION, damaged, host_of, library, link, moved
 from tests.nvml.stub import Card, bus_id, card_uuid, compile_stub
@@ -93,7 +93,7 @@ def test_libraries_that_cannot_be_used_are_named_with_the_reason() -> None:
     assert find(entries, LIBDIR, "/b", "/c") == warning(
         NAME,
         f"NVML is not asked: there is no {NAME} that can be used ({LIBRARY}: empty file; /b/libnvidia-ml.so.1: leads"
-        " through more than 40 symbolic links; remove the link cycle;"
+        " through more than 40 symbolic links;"
         f" /c/{NAME}: Permission denied); {UNKNOWN}; install the user-space driver {VERSION}",
     )
 
