@@ -10,6 +10,7 @@ leaves what a word means to the reader (dates, numbers of base 60), text is text
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import yaml
@@ -36,7 +37,7 @@ from cdigen.parse.limits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -56,10 +57,11 @@ def parse_yaml(text: str) -> object:
     """
     builder = _Builder()
     try:
-        # libyaml's reader is many times faster; PyYAML may be built without it.
-        builder.build(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        builder.build(_events(text))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark:
+            _check_depth(text[: mark.index])
         where = f"{format_line(mark.line, mark.column)}: " if mark else ""
         raise ParseError(f"{where}{one_line(error.problem or error.context or 'not YAML')}") from error
     except yaml.reader.ReaderError as error:
@@ -70,6 +72,25 @@ def parse_yaml(text: str) -> object:
         # Without libyaml, an escape such as "\Uffffffff" reaches chr().
         raise ParseError("an escape names no character") from error
     return builder.finish()
+
+
+def _events(text: str) -> Iterator[Event]:
+    # libyaml's reader is many times faster; PyYAML may be built without it.
+    return yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _check_depth(read: str) -> None:
+    """Raise a ParseError if `read`, what comes before the place of an error, is nested too deep.
+
+    The reader looks ahead, as far as a key may be long, before it gives an event. PyYAML has a limit of its own from
+    6.0.4 (1000 levels), so it may come to that limit before it gives the event that is over ours.
+    """
+    depth = 0
+    with suppress(yaml.MarkedYAMLError):
+        for event in _events(read):
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise _error(event, TOO_DEEP)
 
 
 class _Node:

@@ -90,6 +90,10 @@ def test_yaml_is_read_as_json_would_say_it(text: str, value: object) -> None:
         (b"[" * 65 + b"]" * 65, "line 1, column 65: nested more than 64 levels deep"),
         (b"{a: " * 65 + b"}" * 65, "line 1, column 257: nested more than 64 levels deep"),
         (b"[" * 1_000_000, "line 1, column 65: nested more than 64 levels deep"),
+        (b"a: 1\nb: " + b"[" * 2_000, "line 2, column 67: nested more than 64 levels deep"),
+        (b"{a: " * 2_000, "line 1, column 257: nested more than 64 levels deep"),
+        (b"- " * 2_000, "line 1, column 129: nested more than 64 levels deep"),
+        (b"[" * 64 + b"@", "line 1, column 65: found character that cannot start any token"),
     ],
 )  # fmt: skip
 def test_yaml_that_is_refused_says_where_and_why(data: bytes, expected: str) -> None:
@@ -261,6 +265,7 @@ def test_without_libyaml_the_same_documents_are_read_and_refused() -> None:
         b'"\\Uffffffff"',
         b"a: \x01",
         b"[" * 100_000,
+        b"- " * 2_000,
         b"&a [*a]",
     ]
 
@@ -279,5 +284,6 @@ def test_without_libyaml_the_same_documents_are_read_and_refused() -> None:
         "refused: 'an escape names no character'",
         "refused: \"line 1, column 4: the character '\\\\x01' is not allowed\"",
         "refused: 'line 1, column 65: nested more than 64 levels deep'",
+        "refused: 'line 1, column 129: nested more than 64 levels deep'",
         "refused: \"line 1, column 5: the alias 'a' stands in what it names\"",
     ]
