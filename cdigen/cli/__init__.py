@@ -18,9 +18,9 @@ from cdigen.cli import reading, writing
 def cli() -> None:
     """Write a Container Device Interface spec for NVIDIA GPUs that needs no hook.
 
-    Exit codes: 0 done or nothing to do; 1 a check's answer is no; 2 usage; 3 no NVIDIA driver;
-    4 kernel and user-space versions differ; 5 something is missing; 6 a bug of cdigen; 7 a file could not be
-    read or written.
+    Exit codes: 0 done or nothing to do; 1 a check's answer is no; 2 usage; 3 no NVIDIA driver, or a platform
+    that is not supported; 4 kernel and user-space versions differ; 5 something is missing; 6 a bug of cdigen;
+    7 a file could not be read or written.
 
     Every option can be set by environment: CDIGEN_<COMMAND>_<OPTION>, such as CDIGEN_GENERATE_OUTPUT.
     """

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cdigen.cli.mode import ModeChoice
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -64,9 +66,7 @@ PROBE_OPTIONS = (*_ROOT_OPTIONS, *_nvml_options("never"))
 BUILD_OPTIONS = (
     click.option(
         "--mode",
-        type=click.Choice(
-            ("auto", "gpu", "management", "imex", "nvswitch", "gds", "gdrcopy", "mofed", "coherent", "noncoherent")
-        ),
+        type=ModeChoice(),
         default="auto",
         show_default=True,
         help="What the spec is of: the GPUs (auto, gpu), or another class of devices.",

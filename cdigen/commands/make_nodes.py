@@ -11,6 +11,7 @@ from cdigen.commands.target import open_target
 from cdigen.devfs import DeviceDirectory, ModprobeError, NodeError, find_modprobe, run_modprobe
 from cdigen.discover.expected import find_expected_nodes
 from cdigen.discover.notes import Notes
+from cdigen.discover.platform import check_platform
 from cdigen.discover.views import open_views
 from cdigen.errors import FileError, UsageError
 from cdigen.findings import Finding
@@ -66,9 +67,14 @@ class Made:
 
 
 def look_at_nodes(target: Target) -> tuple[Views, tuple[ExpectedNode, ...], Notes]:
-    """Return the host of `target` as it is now, its nodes, and what was noted; errors as of `open_target`."""
+    """Return the host of `target` as it is now, its nodes, and what was noted.
+
+    Raises:
+        UnsupportedPlatformError: its nodes are not known; others as of `open_target`.
+    """
     opened = open_target(target)
     views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+    check_platform(views)
     notes = Notes()
     return views, find_expected_nodes(views, notes), notes
 

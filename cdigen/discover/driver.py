@@ -189,28 +189,16 @@ def has_gpu_node(dev: View) -> bool:
 
 def _no_libcuda(views: Views, kernel: KernelModule | None) -> NoDriverError | IncompleteError:
     root = one_line(views.driver.host_path("/"))
-    foreign = _foreign_platform(views)
     if kernel is not None:
         return IncompleteError(
             f"the kernel module {kernel.version} is loaded ({kernel.source}) but there is no"
-            f" libcuda.so.{kernel.version} below {root}{foreign};"
+            f" libcuda.so.{kernel.version} below {root};"
             f" install the user-space driver {kernel.version}, or name its directory with --driver-root"
         )
     return NoDriverError(
-        f"no NVIDIA driver: neither {PROC_VERSION} nor a libcuda.so.<version> below {root}{foreign};"
+        f"no NVIDIA driver: neither {PROC_VERSION} nor a libcuda.so.<version> below {root};"
         " install the driver, or name its directory with --driver-root"
     )
-
-
-def _foreign_platform(views: Views) -> str:
-    try:
-        if views.dev.find("/dev/dxg") is not None:
-            return " (/dev/dxg is there: WSL2, which is not supported)"
-        if views.dev.find("/dev/nvhost-ctrl") is not None or views.system.find("/etc/nv_tegra_release") is not None:
-            return " (this is a Jetson, which is not supported)"
-    except (HostReadError, LinkError):
-        pass
-    return ""
 
 
 def _only_version(views: Views, installed: dict[str, list[str]]) -> str:

@@ -21,6 +21,7 @@ from cdigen.discover.gpus import PROC_GPUS
 from cdigen.discover.majors import find_majors
 from cdigen.discover.notes import Notes
 from cdigen.discover.pci import find_bound_driver, find_gpus_of_nvidia, find_pci_bus
+from cdigen.discover.platform import find_platform
 from cdigen.errors import ParseError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.parse.procfs import parse_gpu_information
@@ -68,6 +69,8 @@ def find_lacking(views: Views, *, makes_nodes: bool = False, late_driver_root: b
 
 
 def _find_lacking(views: Views, *, makes_nodes: bool, late_driver_root: bool) -> tuple[str, ...]:
+    if find_platform(views).kind != "pci":
+        return ()
     kernel = find_kernel_version(views.system, Notes())
     if kernel is not None:
         lacking = tuple(_lacking_of_module(views, makes_nodes=makes_nodes))

@@ -15,6 +15,7 @@ from cdigen.discover.libraries import find_libraries
 from cdigen.discover.majors import find_majors
 from cdigen.discover.manifest import check_manifest
 from cdigen.discover.notes import UNSAFE_PATH, Notes, is_safe_path
+from cdigen.discover.platform import check_platform
 from cdigen.discover.sockets import find_sockets
 from cdigen.discover.xorg import find_xorg_modules
 from cdigen.errors import CdigenError, ParseError, one_line
@@ -42,6 +43,7 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
         with_gpus: False looks for the driver's files alone: there are no GPUs then, no nodes, and none is missing.
 
     Raises:
+        UnsupportedPlatformError: see `check_platform`; nothing else is looked at then.
         NoDriverError, VersionMismatchError: see `find_driver`.
         IncompleteError: something without which a container would not work is missing.
         HostReadError, LinkError: something without which nothing can be said cannot be read.
@@ -57,6 +59,7 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
 
 
 def _scan(views: Views, notes: Notes, ask_nvml: AskNvml, *, with_gpus: bool) -> Inventory:
+    check_platform(views)
     directories = find_library_directories(views.driver, notes)
     driver = find_driver(views, directories, notes)
     control_nodes, gpus, missing = _find_devices(views, notes, driver, directories, ask_nvml) if with_gpus else _NONE

@@ -9,6 +9,7 @@ from cdigen.doctor.engines import check_engines, find_programs, version_commands
 from cdigen.doctor.kernel import check_kernel
 from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
+from cdigen.doctor.platform import find_unsupported
 from cdigen.doctor.selinux import check_selinux
 from cdigen.doctor.specs import check_specs
 from cdigen.doctor.truth import check_truth
@@ -26,6 +27,9 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
         context: the host.
         rebuild: builds specs of that host anew.
     """
+    unsupported = find_unsupported(context)
+    if unsupported is not None:
+        return (unsupported,)
     programs = find_programs(context.views.system)
     units = units_command(context)
     commands = [*version_commands(programs), *([units] if units else [])]

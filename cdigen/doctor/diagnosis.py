@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cdigen.host import View
 
 Level = Literal["ok", "warning", "problem", "unknown"]
-Topic = Literal["pci", "kernel", "nodes", "driver", "spec", "engine", "selinux", "systemd"]
+Topic = Literal["platform", "pci", "kernel", "nodes", "driver", "spec", "engine", "selinux", "systemd"]
 
 RUN_AS_ROOT = "run it as root"
 NOT_RECORDED = "not recorded in the snapshot"

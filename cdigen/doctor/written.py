@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cdigen.discover.driver import has_gpu_node, has_module
 from cdigen.doctor.diagnosis import UNREADABLE, diagnosis
 from cdigen.doctor.engines import check_engines, find_programs, version_commands
+from cdigen.doctor.platform import find_unsupported
 from cdigen.doctor.specs import check_specs, is_about_one_of_several, judge_file
 from cdigen.doctor.truth import check_truth
 from cdigen.errors import one_line
@@ -26,6 +27,9 @@ def check_written(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
         context: the host.
         rebuild: builds specs of that host anew.
     """
+    unsupported = find_unsupported(context)
+    if unsupported is not None:
+        return (unsupported,)
     lines, specs = _survey(context)
     truth = [line for spec in specs for line in check_truth(context, spec, rebuild)]
     wrong = [line for line in lines if line.level != "ok" and not is_about_one_of_several(line)]
@@ -44,6 +48,9 @@ def check_one(context: Context, spec: FoundSpec, rebuild: Rebuild, *, is_on_host
         rebuild: builds specs of that host anew.
         is_on_host: whether its path is one of the host, where engines may find it.
     """
+    unsupported = find_unsupported(context)
+    if unsupported is not None:
+        return (unsupported,)
     path = spec.file.path
     found = [line for line in judge_file(context, spec, is_file=spec.mode != 0) if line.level != "ok"]
     if is_on_host:

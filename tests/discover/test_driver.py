@@ -170,21 +170,6 @@ def test_a_host_without_either_half_has_no_driver() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("path", "why"),
-    [
-        ("/dev/dxg", "/dev/dxg is there: WSL2, which is not supported"),
-        ("/dev/nvhost-ctrl", "this is a Jetson, which is not supported"),
-        ("/etc/nv_tegra_release", "this is a Jetson, which is not supported"),
-    ],
-)
-def test_a_platform_with_another_driver_is_named(path: str, why: str) -> None:
-    assert refusal({path: text("")}, NoDriverError) == (
-        "no NVIDIA driver: neither /proc/driver/nvidia/version nor a libcuda.so.<version> below /"
-        f" ({why}); install the driver, or name its directory with --driver-root"
-    )
-
-
 def test_a_driver_that_is_installed_and_not_loaded_is_no_driver() -> None:
     assert refusal(without(minimal_entries(gpus=0), "/proc"), NoDriverError) == (
         f"the user-space driver {VERSION} is installed but the kernel module is not loaded: no"

@@ -1,0 +1,87 @@
+"""Which kind of machine a host is, told by files before any library is looked at.
+
+Each has a driver of its own: WSL2 a paravirtual device and a library folder of Windows, a Tegra system on chip (Jetson)
+an integrated GPU, everything else GPUs on a PCI bus. A driver that is installed tells nothing: distributions' packages
+of the Linux one are found on WSL2 too.
+
+Sources: Linux, Documentation/ABI/testing/sysfs-devices-soc; NVIDIA/go-nvlib, pkg/nvlib/info; the device of WSL2 is that
+of Microsoft's drivers/hv/dxgkrnl.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from cdigen.discover.pci import find_gpus_of_nvidia
+from cdigen.errors import UnsupportedPlatformError, one_line
+
+if TYPE_CHECKING:
+    from cdigen.discover.views import Views
+    from cdigen.host import View
+
+WSL_DEVICE = "/dev/dxg"
+TEGRA_RELEASE = "/etc/nv_tegra_release"
+SOC_FAMILY = "/sys/devices/soc0/family"
+
+_NVGPU = "/dev/nvgpu"
+_ON_PCI = "igpu-"  # an integrated GPU that shows on the PCI bus: /dev/nvgpu/igpu-0000:01:00.0 of Thor
+_NAMES = {"wsl": "WSL2", "tegra": "a Jetson"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """A kind of machine.
+
+    Attributes:
+        kind: "wsl", "tegra", or "pci" for any other.
+        shown_by: the file that tells; "" for "pci".
+    """
+
+    kind: Literal["pci", "wsl", "tegra"]
+    shown_by: str = ""
+
+
+def find_platform(views: Views) -> Platform:
+    """Return what kind of machine a host is.
+
+    A Tegra with a GPU in a slot, which the kernel driver `nvidia` has, is "pci": that GPU needs the usual driver. Where
+    the integrated GPU is on the PCI bus as well (Thor), one driver has both, and it is "tegra".
+
+    Raises:
+        HostReadError, LinkError: a file that tells cannot be looked at, which is not absence.
+    """
+    device = views.dev.find(WSL_DEVICE)
+    if device is not None and device[1].kind == "char":
+        return Platform(kind="wsl", shown_by=views.dev.host_path(WSL_DEVICE))
+    shown_by = _find_tegra(views.system)
+    if shown_by is None or _has_discrete_gpu(views):
+        return Platform(kind="pci")
+    return Platform(kind="tegra", shown_by=shown_by)
+
+
+def check_platform(views: Views) -> None:
+    """Check that cdigen knows the driver of a host's platform.
+
+    Raises:
+        UnsupportedPlatformError: it does not.
+        HostReadError, LinkError: see `find_platform`.
+    """
+    platform = find_platform(views)
+    if platform.kind != "pci":
+        shown_by = one_line(platform.shown_by)
+        raise UnsupportedPlatformError(
+            f"this host is {_NAMES[platform.kind]} (it has {shown_by}), which cdigen does not support yet",
+            subject=shown_by,
+        )
+
+
+def _find_tegra(system: View) -> str | None:
+    if system.find(TEGRA_RELEASE) is not None:
+        return TEGRA_RELEASE
+    family = system.read(SOC_FAMILY)
+    return SOC_FAMILY if family is not None and family.strip().lower().startswith(b"tegra") else None
+
+
+def _has_discrete_gpu(views: Views) -> bool:
+    return not views.dev.names(_NVGPU, (_ON_PCI,)) and bool(find_gpus_of_nvidia(views.system))

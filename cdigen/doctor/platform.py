@@ -1,0 +1,23 @@
+"""Whether cdigen knows the driver of the host's platform: where it does not, no other check can say anything right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.discover.platform import check_platform
+from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis
+from cdigen.errors import UnsupportedPlatformError
+
+if TYPE_CHECKING:
+    from cdigen.doctor.diagnosis import Context
+
+
+def find_unsupported(context: Context) -> Diagnosis | None:
+    """Return a problem if the host is of a kind that is not supported, which is all that there is to say of it."""
+    try:
+        check_platform(context.views)
+    except UnsupportedPlatformError as error:
+        return diagnosis("platform", error.subject, "problem", error.message)
+    except UNREADABLE:  # the scan meets it too
+        return None
+    return None

@@ -1,0 +1,98 @@
+"""What every command says of a platform that is not supported: that, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cdigen.schema import find_schema_violations
+from tests.golden.hosts import GOLDEN
+from tests.hosts import char, minimal_entries, without
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Cdigen, MakeHost
+
+WSL = "this host is WSL2 (it has /dev/dxg), which cdigen does not support yet"
+TEGRA = "this host is a Jetson (it has /etc/nv_tegra_release), which cdigen does not support yet"
+HOSTS = pytest.mark.parametrize(("host", "said"), [("wsl2-581", WSL), ("jetson-orin-540", TEGRA)])
+
+
+def below(root: Path) -> list[str]:
+    return sorted(str(path) for path in root.rglob("*"))
+
+
+@HOSTS
+@pytest.mark.parametrize("command", ["generate", "list", "explain", "diff", "nodes", "lint-image"])
+def test_one_error_says_what_the_host_is(command: str, host: str, said: str, tmp_path: Path, cdigen: Cdigen) -> None:
+    arguments = {"lint-image": [tmp_path], "generate": ["-o", tmp_path / "spec.yaml"]}.get(command, [])
+
+    run = cdigen(command, "--snapshot", GOLDEN / host / "snapshot.yaml", *arguments)
+
+    assert (run.code, run.out, run.err) == (3, "", f"cdigen: error: {said}\n")
+    assert below(tmp_path) == []
+
+
+@HOSTS
+@pytest.mark.parametrize("command", ["doctor", "check"])
+def test_one_problem_says_what_the_host_is(command: str, host: str, said: str, cdigen: Cdigen) -> None:
+    snapshot = GOLDEN / host / "snapshot.yaml"
+    subject = said.partition("it has ")[2].partition(")")[0]
+
+    run = cdigen(command, "--json", "--snapshot", snapshot)
+
+    report = json.loads(run.out)
+    assert find_schema_violations(report, "report") == ()
+    assert [
+        (one["topic"], one["subject"], one["level"], one["message"], one["remedy"]) for one in report["diagnoses"]
+    ] == [("platform", subject, "problem", said, None)]
+    assert (run.code, run.err) == (1, "")
+
+
+def test_no_spec_is_judged_there(tmp_path: Path, cdigen: Cdigen) -> None:
+    spec = tmp_path / "nvidia.yaml"
+    spec.write_text("nothing")
+
+    run = cdigen("check", "--spec", spec, "--snapshot", GOLDEN / "wsl2-581/snapshot.yaml")
+
+    assert (run.code, run.out.splitlines()[0]) == (1, f"problem  platform  /dev/dxg: {WSL}")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("generate", "--create-nodes"), ("generate", "--wait", "1h"), ("nodes", "--create"), ("generate",)]
+)
+def test_nothing_is_made_or_waited_for(
+    arguments: tuple[str, ...], make_host: MakeHost, tmp_path: Path, cdigen: Cdigen
+) -> None:
+    root = make_host({**without(minimal_entries(), "/dev/nvidiactl"), "/dev/dxg": char(10, 258)})
+    output = ("-o", tmp_path / "spec.yaml") if arguments[0] == "generate" else ()
+    before = below(tmp_path)
+
+    run = cdigen(*arguments, "--host-root", root, *output)
+
+    assert (run.code, run.out, run.err) == (3, "", f"cdigen: error: {WSL}\n")
+    assert below(tmp_path) == before
+
+
+@pytest.mark.parametrize(("mode", "platform"), [("wsl", "WSL2"), ("csv", "Jetson")])
+def test_the_vendors_word_for_such_a_platform_is_answered(mode: str, platform: str, cdigen: Cdigen) -> None:
+    run = cdigen("generate", "--mode", mode)
+
+    assert (run.code, run.out) == (2, "")
+    assert run.err == (
+        f"cdigen: error: Invalid value for '--mode': '{mode}' is for {platform}, which cdigen does not support yet."
+        " Try 'cdigen generate --help'.\n"
+    )
+
+
+def test_the_vendors_word_for_the_usual_platform_is_the_mode_of_the_gpus(
+    make_host: MakeHost, tmp_path: Path, cdigen: Cdigen
+) -> None:
+    root = make_host()
+    for mode in ("gpu", "nvml"):
+        run = cdigen("generate", "--mode", mode, "--host-root", root, "-o", tmp_path / mode)
+        assert run.code == 0
+    assert (tmp_path / "gpu").read_bytes() == (tmp_path / "nvml").read_bytes()

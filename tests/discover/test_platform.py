@@ -1,0 +1,146 @@
+"""Which kind of machine a host is, and what is said of one that is not supported."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdigen.discover.expected import find_expected_nodes
+from cdigen.discover.notes import Notes
+from cdigen.discover.platform import Platform, find_platform
+from cdigen.discover.readiness import find_lacking
+from cdigen.discover.views import open_views
+from cdigen.errors import UnsupportedPlatformError
+from cdigen.host import HostReadError, LinkError
+from tests.hosts import Entries, bdf_of, char, gpu_entries, host_of, inventory_of, link, minimal_entries, text, without
+
+RELEASE = "/etc/nv_tegra_release"
+FAMILY = "/sys/devices/soc0/family"
+WSL = Platform(kind="wsl", shown_by="/dev/dxg")
+TEGRA = Platform(kind="tegra", shown_by=RELEASE)
+PCI = Platform(kind="pci")
+
+DXG: Entries = {"/dev/dxg": char(10, 258)}
+JETSON: Entries = {RELEASE: text("# R36 (release), REVISION: 3.0\n"), FAMILY: text("Tegra\n")}
+
+
+def bound_gpu(bdf: str) -> Entries:
+    """Return a GPU on the bus that the driver `nvidia` has."""
+    return {
+        f"/sys/bus/pci/drivers/nvidia/{bdf}": link(f"../../../../devices/pci0000:00/{bdf}"),
+        f"/sys/devices/pci0000:00/{bdf}/class": text("0x030000\n"),
+    }
+
+
+def platform_of(entries: Entries, *, driver_root: str = "/", dev_root: str | None = None) -> Platform:
+    return find_platform(open_views(host_of(entries), driver_root=driver_root, dev_root=dev_root))
+
+
+@pytest.mark.parametrize("entries", [{}, minimal_entries(), {FAMILY: text("jep106:036b\n")}])
+def test_a_host_without_a_sign_of_another_platform_has_gpus_on_a_pci_bus(entries: Entries) -> None:
+    assert platform_of(entries) == PCI
+
+
+@pytest.mark.parametrize("beside", [{}, minimal_entries(), JETSON, bound_gpu("0000:01:00.0")])
+def test_the_device_of_wsl2_decides_whatever_else_is_there(beside: Entries) -> None:
+    assert platform_of({**beside, **DXG}) == WSL
+
+
+@pytest.mark.parametrize("entry", [text(""), {"kind": "block", "rdev": "10:258", "mode": "0666"}, {"kind": "dir"}])
+def test_something_else_in_the_place_of_that_device_decides_nothing(entry: dict[str, object]) -> None:
+    assert platform_of({"/dev/dxg": entry}) == PCI
+
+
+def test_the_device_of_wsl2_is_looked_for_below_the_device_root() -> None:
+    entries: Entries = {"/roots/wsl/dev/dxg": char(10, 258)}
+    assert platform_of(entries) == PCI
+    assert platform_of(entries, dev_root="/roots/wsl") == Platform(kind="wsl", shown_by="/roots/wsl/dev/dxg")
+
+
+@pytest.mark.parametrize(
+    ("entries", "shown_by"),
+    [
+        (JETSON, RELEASE),
+        ({RELEASE: text("")}, RELEASE),
+        ({RELEASE: link("/usr/share/l4t"), "/usr/share/l4t": text("")}, RELEASE),
+        ({FAMILY: text("Tegra\n")}, FAMILY),
+        ({FAMILY: text("tegra234")}, FAMILY),
+    ],
+)
+def test_a_tegra_is_known_by_its_release_or_by_its_family(entries: Entries, shown_by: str) -> None:
+    assert platform_of(entries) == Platform(kind="tegra", shown_by=shown_by)
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        # The display of Orin has nvidia.ko, its procfs and its nodes, and is on no bus.
+        (minimal_entries(), TEGRA),
+        ({"/sys/bus/pci/drivers/nvidia/bind": text("")}, TEGRA),
+        # A virtual function is for virtual machines alone.
+        (
+            {
+                **bound_gpu("0000:01:00.4"),
+                "/sys/devices/pci0000:00/0000:01:00.4/physfn": link("../0000:01:00.0"),
+                "/sys/devices/pci0000:00/0000:01:00.0/class": text("0x030000\n"),
+            },
+            TEGRA,
+        ),
+        # IGX Orin with a card in its slot.
+        ({**bound_gpu("0005:01:00.0"), "/dev/nvgpu/igpu0/ctrl": char(508, 0)}, PCI),
+        # Thor, whose integrated GPU is on the bus, alone and with a card.
+        ({**bound_gpu("0000:01:00.0"), "/dev/nvgpu/igpu-0000:01:00.0/ctrl": char(508, 0)}, TEGRA),
+        (
+            {
+                **bound_gpu("0000:01:00.0"),
+                **bound_gpu("0005:01:00.0"),
+                "/dev/nvgpu/igpu-0000:01:00.0/ctrl": char(508, 0),
+            },
+            TEGRA,
+        ),
+    ],
+)
+def test_a_tegra_with_a_gpu_in_a_slot_has_the_usual_driver(entries: Entries, expected: Platform) -> None:
+    assert platform_of({**entries, **JETSON}) == expected
+
+
+@pytest.mark.parametrize(
+    ("entries", "error"),
+    [
+        ({"/dev": {"kind": "dir", "unreadable": "Permission denied"}}, HostReadError),
+        ({FAMILY: {"kind": "file", "unreadable": "Input/output error"}}, HostReadError),
+        ({RELEASE: link("nv_tegra_release")}, LinkError),
+        ({**JETSON, "/dev/nvgpu": {"kind": "dir", "unreadable": "Permission denied"}}, HostReadError),
+    ],
+)
+def test_a_sign_that_cannot_be_looked_at_is_not_absent(entries: Entries, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        platform_of(entries)
+
+
+@pytest.mark.parametrize(
+    ("entries", "what", "subject"),
+    [
+        (DXG, "WSL2 (it has /dev/dxg)", "/dev/dxg"),
+        ({RELEASE: text("")}, f"a Jetson (it has {RELEASE})", RELEASE),
+        ({FAMILY: text("Tegra\n")}, f"a Jetson (it has {FAMILY})", FAMILY),
+    ],
+)
+@pytest.mark.parametrize("beside", [{}, minimal_entries(), without(minimal_entries(), "/proc")])
+def test_a_platform_that_is_not_supported_is_all_that_a_scan_says(
+    entries: Entries, what: str, subject: str, beside: Entries
+) -> None:
+    with pytest.raises(UnsupportedPlatformError) as caught:
+        inventory_of({**beside, **entries})
+    error = caught.value
+    assert str(error) == f"this host is {what}, which cdigen does not support yet"
+    assert (error.code, error.exit_code, error.subject) == ("unsupported-platform", 3, subject)
+    assert (error.findings, bool(error.remedy)) == ((), False)
+
+
+def test_a_driver_of_another_platform_is_not_waited_for() -> None:
+    waiting = without({**minimal_entries(), **gpu_entries(0), **bound_gpu(bdf_of(0))}, "/dev/nvidiactl")
+    views = open_views(host_of(waiting), driver_root="/", dev_root=None)
+    assert find_lacking(views) == ("/dev/nvidiactl is missing",)
+    views = open_views(host_of({**waiting, **DXG}), driver_root="/", dev_root=None)
+    assert find_lacking(views) == ()
+    assert find_expected_nodes(views, Notes())
