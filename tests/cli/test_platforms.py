@@ -26,9 +26,9 @@ def below(root: Path) -> list[str]:
 
 
 @HOSTS
-@pytest.mark.parametrize("command", ["generate", "list", "explain", "diff", "nodes", "lint-image"])
+@pytest.mark.parametrize("command", ["generate", "list", "explain", "diff", "nodes"])
 def test_one_error_says_what_the_host_is(command: str, host: str, said: str, tmp_path: Path, cdigen: Cdigen) -> None:
-    arguments = {"lint-image": [tmp_path], "generate": ["-o", tmp_path / "spec.yaml"]}.get(command, [])
+    arguments = ("-o", tmp_path / "spec.yaml") if command == "generate" else ()
 
     run = cdigen(command, "--snapshot", GOLDEN / host / "snapshot.yaml", *arguments)
 
