@@ -136,6 +136,7 @@ class DeviceNode:
         major: the device's major number when scanned. Never written to a spec: it may differ after a boot.
         minor: the device's minor number when scanned.
         mode: the permission bits, e.g. 0o666.
+        gid: the number of the group.
         why: one line.
     """
 
@@ -144,6 +145,7 @@ class DeviceNode:
     major: int
     minor: int
     mode: int
+    gid: int
     why: str
 
 

@@ -41,6 +41,8 @@ def _edits(prefix: str, edits: object) -> Iterator[tuple[tuple[str, str], str]]:
             what, name_key = ("mount", "containerPath") if key == "mounts" else ("node", "path")
             for item in cast("list[dict[str, object]]", value):
                 rest = {k: item[k] for k in sorted(item) if k != name_key}
+                if isinstance(mode := rest.get("fileMode"), int):
+                    rest["fileMode"] = f"{mode:04o}"
                 yield (f"{prefix}{what}", cast("str", item[name_key])), _text(rest)
         else:
             yield (f"{prefix}{key}", ""), _text(value)

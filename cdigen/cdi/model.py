@@ -16,15 +16,20 @@ class DeviceNode:
 
     Attributes:
         path: where, in the container.
+        file_mode: its permission bits. Without them runtimes make it open to all, and gVisor crashes.
         host_path: the node on the host; None if it has the same path there.
         permissions: what the device cgroup allows, of `rwm`.
+        gid: the number of its group. For root's, 0, engines put the group of the container's process.
 
-    There are no device numbers: some change at boot, and the engine reads them when a container starts.
+    There are no device numbers: some change at boot, and the engine reads them when a container starts. There is no
+    owner either: engines make it the user of the container's process, which may then open it.
     """
 
     path: str
+    file_mode: int
     host_path: str | None = None
     permissions: str = "rw"
+    gid: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +106,8 @@ def _node_to_document(node: DeviceNode) -> dict[str, object]:
     # A needless hostPath would cost the oldest engines: it raises the version to 0.5.0.
     differs = node.host_path is not None and node.host_path != node.path
     host_path: dict[str, object] = {"hostPath": node.host_path} if differs else {}
-    return {"path": node.path, **host_path, "permissions": node.permissions}
+    group: dict[str, object] = {"gid": node.gid} if node.gid else {}
+    return {"path": node.path, **host_path, "fileMode": node.file_mode, "permissions": node.permissions, **group}
 
 
 def _mount_to_document(mount: Mount) -> dict[str, object]:

@@ -156,6 +156,7 @@ def _nodes(plan: Plan) -> list[Json]:
             "hostPath": node.host_path,
             "why": node.why,
             "mode": f"{node.mode:04o}",
+            "gid": node.gid,
             "numbersNow": f"{node.major}:{node.minor}",
             "devices": devices,
         }
@@ -231,7 +232,7 @@ def _node_text(node: Json) -> str:
     host = "" if node["hostPath"] == node["path"] else f"  host node    {node['hostPath']}\n"
     return (
         f"\n{node['path']} (device node)\n{host}  why          {node['why']}\n"
-        f"  now          {node['numbersNow']}, mode {node['mode']}; the numbers are not written\n"
+        f"  now          {node['numbersNow']}, mode {node['mode']}, group {node['gid']}; the numbers are not written\n"
         f"  in           {' '.join(_strings(node['devices']))}\n"
     )
 

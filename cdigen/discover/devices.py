@@ -39,7 +39,8 @@ def find_node(dev: View, path: str, why: str) -> DeviceNode | None:
         host_path=dev.host_path(resolved),
         major=entry.major,
         minor=entry.minor,
-        mode=entry.mode,
+        mode=entry.mode & 0o777,
+        gid=entry.gid,
         why=why,
     )
 

@@ -17,7 +17,8 @@ def build_spec(plan: Plan) -> Spec:
     """Return the spec of `plan`, without its reasons.
 
     Device numbers are not written: some majors are dynamic and differ after a boot, and the engine fills them
-    in when a container starts. `hostPath` is written only where it differs from `path`.
+    in when a container starts. Mode and group are the host's, as they were found. `hostPath` is written only where it
+    differs from `path`.
     """
     return Spec(
         kind=plan.kind,
@@ -37,5 +38,11 @@ def build_spec(plan: Plan) -> Spec:
 
 def _nodes(nodes: Iterable[inventory.DeviceNode]) -> tuple[DeviceNode, ...]:
     return tuple(
-        DeviceNode(path=node.path, host_path=None if node.host_path == node.path else node.host_path) for node in nodes
+        DeviceNode(
+            path=node.path,
+            host_path=None if node.host_path == node.path else node.host_path,
+            file_mode=node.mode,
+            gid=node.gid,
+        )
+        for node in nodes
     )

@@ -15,14 +15,18 @@ def test_a_spec_becomes_a_valid_document_in_the_order_of_its_facts() -> None:
             Device(
                 name="b",
                 edits=ContainerEdits(
-                    device_nodes=(DeviceNode(path="/dev/b", host_path="/driver/dev/b", permissions="rwm"),)
+                    device_nodes=(
+                        DeviceNode(
+                            path="/dev/b", host_path="/driver/dev/b", file_mode=0o660, permissions="rwm", gid=44
+                        ),
+                    )
                 ),
             ),
-            Device(name="a", edits=ContainerEdits(device_nodes=(DeviceNode(path="/dev/a"),))),
+            Device(name="a", edits=ContainerEdits(device_nodes=(DeviceNode(path="/dev/a", file_mode=0),))),
         ),
         edits=ContainerEdits(
             env=("B=1", "A=2"),
-            device_nodes=(DeviceNode(path="/dev/ctl", host_path="/dev/ctl"),),
+            device_nodes=(DeviceNode(path="/dev/ctl", host_path="/dev/ctl", file_mode=0o666),),
             mounts=(
                 Mount(host_path="/z", container_path="/y", options=("ro", "bind")),
                 Mount(host_path="/a", container_path="/b", options=()),
@@ -39,14 +43,25 @@ def test_a_spec_becomes_a_valid_document_in_the_order_of_its_facts() -> None:
             {
                 "name": "b",
                 "containerEdits": {
-                    "deviceNodes": [{"path": "/dev/b", "hostPath": "/driver/dev/b", "permissions": "rwm"}]
+                    "deviceNodes": [
+                        {
+                            "path": "/dev/b",
+                            "hostPath": "/driver/dev/b",
+                            "fileMode": 0o660,
+                            "permissions": "rwm",
+                            "gid": 44,
+                        }
+                    ]
                 },
             },
-            {"name": "a", "containerEdits": {"deviceNodes": [{"path": "/dev/a", "permissions": "rw"}]}},
+            {
+                "name": "a",
+                "containerEdits": {"deviceNodes": [{"path": "/dev/a", "fileMode": 0, "permissions": "rw"}]},
+            },
         ],
         "containerEdits": {
             "env": ["B=1", "A=2"],
-            "deviceNodes": [{"path": "/dev/ctl", "permissions": "rw"}],
+            "deviceNodes": [{"path": "/dev/ctl", "fileMode": 0o666, "permissions": "rw"}],
             "mounts": [
                 {"hostPath": "/z", "containerPath": "/y", "options": ["ro", "bind"]},
                 {"hostPath": "/a", "containerPath": "/b"},
@@ -58,7 +73,7 @@ def test_a_spec_becomes_a_valid_document_in_the_order_of_its_facts() -> None:
 
 
 def test_empty_common_edits_are_left_out_and_the_lowest_version_is_declared() -> None:
-    node = DeviceNode(path="/dev/a")
+    node = DeviceNode(path="/dev/a", file_mode=0o666)
     spec = Spec(
         kind="example.com/gpu",
         devices=(Device(name="a", edits=ContainerEdits(device_nodes=(node,))),),
@@ -68,5 +83,7 @@ def test_empty_common_edits_are_left_out_and_the_lowest_version_is_declared() ->
     assert to_document(spec) == {
         "cdiVersion": "0.3.0",
         "kind": "example.com/gpu",
-        "devices": [{"name": "a", "containerEdits": {"deviceNodes": [{"path": "/dev/a", "permissions": "rw"}]}}],
+        "devices": [
+            {"name": "a", "containerEdits": {"deviceNodes": [{"path": "/dev/a", "fileMode": 438, "permissions": "rw"}]}}
+        ],
     }

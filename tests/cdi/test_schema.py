@@ -58,6 +58,7 @@ def test_a_rule_has_the_words_of_its_description_or_is_shown_as_it_is() -> None:
         "$.cdigen_snapshot: 2 is not 1",
         "$.entries['/a']: 'x' is not allowed here",
         "$.entries['/a'].mode: '9' does not match '^[0-7]{3,4}$'",
+        "$.entries['/b']: key 'mode' is missing",
         "$.entries['/b']: key 'rdev' is missing",
         "$.entries.c: 'c' is not an absolute path without '.', '..', '//' and a slash at the end",
     ]

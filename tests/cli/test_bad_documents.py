@@ -170,7 +170,8 @@ SNAPSHOTS: tuple[tuple[str, object, str], ...] = (
         "$.entries['/a'].kind: 'door' is not one of 'file', 'dir', 'link', 'char', 'block', 'socket', 'fifo'",
     ),
     ("link without target", entry_of(kind="link"), "$.entries['/a']: key 'to' is missing"),
-    ("device without numbers", entry_of(kind="char"), "$.entries['/a']: key 'rdev' is missing"),
+    ("device without numbers", entry_of(kind="char", mode="0666"), "$.entries['/a']: key 'rdev' is missing"),
+    ("device without a mode", entry_of(kind="char", rdev="195:0"), "$.entries['/a']: key 'mode' is missing"),
     ("file with a target", entry_of(kind="file", to="b"), "$.entries['/a']: 'b' is not allowed here"),
     (
         "path that climbs",

@@ -88,7 +88,7 @@ def test_explain_says_where_each_entry_of_a_class_comes_from(make_snapshot: Make
         "\nudev (data, compute)\n  host file    /run/udev\n"
         "  why          catalog: udev's database, by which cuFile tells disks\n  mounted at   /run/udev\n"
         "\n/dev/nvidia-fs0 (device node)\n  why          catalog: GPUDirect Storage\n"
-        "  now          498:0, mode 0666; the numbers are not written\n  in           all\n"
+        "  now          498:0, mode 0666, group 0; the numbers are not written\n  in           all\n"
     )
 
 

@@ -82,7 +82,7 @@ def test_whatever_the_spec_takes_from_the_host_is_there(host: GoldenHost) -> Non
 
 @every_offered_host
 def test_no_node_has_numbers(host: GoldenHost) -> None:
-    assert {key for node in nodes_of(host) for key in node} <= {"path", "hostPath", "permissions"}
+    assert {key for node in nodes_of(host) for key in node} <= {"path", "hostPath", "fileMode", "permissions", "gid"}
 
 
 def test_nodes_of_another_vendors_gpu_are_not_offered() -> None:

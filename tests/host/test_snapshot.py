@@ -168,9 +168,10 @@ def test_what_is_no_document_is_refused_with_its_place() -> None:
             "$.entries['/a'].kind: 'door' is not one of 'file', 'dir', 'link', 'char', 'block', 'socket', 'fifo'",
         ),
         ({"/a": {"kind": "link"}}, "$.entries['/a']: key 'to' is missing"),
-        ({"/a": {"kind": "char"}}, "$.entries['/a']: key 'rdev' is missing"),
+        ({"/a": {"kind": "char", "mode": "0666"}}, "$.entries['/a']: key 'rdev' is missing"),
+        ({"/a": {"kind": "char", "rdev": "195:0"}}, "$.entries['/a']: key 'mode' is missing"),
         (
-            {"/a": {"kind": "char", "rdev": "195"}},
+            {"/a": {"kind": "char", "rdev": "195", "mode": "0666"}},
             "$.entries['/a'].rdev: '195' does not match '^[0-9]{1,10}:[0-9]{1,10}$'",
         ),
         ({"/a": {"kind": "file", "mode": "rw"}}, "$.entries['/a'].mode: 'rw' does not match '^[0-7]{3,4}$'"),

@@ -26,7 +26,7 @@ MACHINES = {64: "x86_64", 32: "i386"}
 
 def node(path: str, host_path: str | None = None) -> DeviceNode:
     """Return a device node, at the same path on the host if no other is given."""
-    return DeviceNode(path=path, host_path=host_path or path, major=511, minor=9, mode=0o666, why="made up")
+    return DeviceNode(path=path, host_path=host_path or path, major=511, minor=9, mode=0o660, gid=44, why="made up")
 
 
 def elf(bits: int, soname: str | None = None) -> ElfFacts:

@@ -124,7 +124,8 @@ def test_no_device_number_and_no_hook_is_written_and_the_environment_is_two_vari
         assert set(device) == {"name", "containerEdits"}
         assert set(device["containerEdits"]) == {"deviceNodes"}
         nodes += device["containerEdits"]["deviceNodes"]
-    assert {key for found in nodes for key in found} <= {"path", "hostPath", "permissions"}
+    assert {key for found in nodes for key in found} <= {"path", "hostPath", "fileMode", "permissions", "gid"}
+    assert all("fileMode" in found for found in nodes)
     assert all(found.get("hostPath") != found["path"] for found in nodes)
 
 

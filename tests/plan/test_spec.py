@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 from cdigen.cdi.model import to_document
 from cdigen.cdi.validate import find_violations
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.plan import build_plan
 from cdigen.plan.spec import build_spec
-from tests.hosts import LIBDIR, VERSION, Entries, inventory_of, minimal_entries, moved, without
+from tests.hosts import LIBDIR, VERSION, Entries, char, inventory_of, minimal_entries, moved, without
 
 READ_ONLY = ["ro", "nosuid", "nodev", "bind"]
 
@@ -20,17 +22,18 @@ def mount(host_path: str, container_path: str) -> dict[str, object]:
     return {"hostPath": host_path, "containerPath": container_path, "options": READ_ONLY}
 
 
-def node(path: str, host_path: str | None = None) -> dict[str, object]:
-    return {"path": path, **({"hostPath": host_path} if host_path else {}), "permissions": "rw"}
+def node(path: str, host_path: str | None = None, mode: int = 0o666, **group: int) -> dict[str, object]:
+    host: dict[str, object] = {"hostPath": host_path} if host_path else {}
+    return {"path": path, **host, "fileMode": mode, "permissions": "rw", **group}
 
 
 def test_the_spec_of_a_small_host() -> None:
     gpu = {
         "deviceNodes": [
             node("/dev/nvidia0"),
-            node("/dev/dri/card0"),
+            node("/dev/dri/card0", mode=0o660),
             node("/dev/dri/renderD128"),
-            node("/dev/dri/by-path/pci-0000:01:00.0-card", "/dev/dri/card0"),
+            node("/dev/dri/by-path/pci-0000:01:00.0-card", "/dev/dri/card0", mode=0o660),
             node("/dev/dri/by-path/pci-0000:01:00.0-render", "/dev/dri/renderD128"),
         ]
     }
@@ -109,6 +112,25 @@ def test_the_spec_of_a_host_with_every_choice_made() -> None:
             ],
         },
     }
+
+
+def test_mode_and_group_of_a_node_are_the_hosts_and_its_owner_is_not_written() -> None:
+    entries = minimal_entries() | {
+        "/dev/nvidia0": char(195, 0, "1640", owner="7:44"),
+        "/dev/dri/card0": char(226, 0, "0660", owner="0:44"),
+        "/dev/dri/renderD128": char(226, 128, "0666", owner="0:105"),
+        "/dev/nvidiactl": char(195, 255, "0000", owner="7:0"),
+    }
+    document = cast("Any", document_of(entries, BuildOptions(strategies=("type-index",), with_all=False)))
+    assert document["devices"][0]["containerEdits"]["deviceNodes"] == [
+        node("/dev/nvidia0", mode=0o640, gid=44),
+        node("/dev/dri/card0", mode=0o660, gid=44),
+        node("/dev/dri/renderD128", gid=105),
+        node("/dev/dri/by-path/pci-0000:01:00.0-card", "/dev/dri/card0", mode=0o660, gid=44),
+        node("/dev/dri/by-path/pci-0000:01:00.0-render", "/dev/dri/renderD128", gid=105),
+    ]
+    assert document["containerEdits"]["deviceNodes"][0] == node("/dev/nvidiactl", mode=0)
+    assert document["cdiVersion"] == "0.5.0"
 
 
 def test_a_host_that_needs_nothing_new_has_the_lowest_version() -> None:

@@ -140,7 +140,7 @@ def test_gpus_are_in_pci_order_with_the_node_of_their_minor(document: dict[str, 
     for index, gpu in enumerate(GPUS):
         nodes = devices[str(index)]
         assert nodes == devices[gpu.uuid]
-        assert nodes[0] == {"path": f"/dev/nvidia{gpu.minor}", "permissions": "rw"}
+        assert nodes[0] == {"path": f"/dev/nvidia{gpu.minor}", "fileMode": 0o666, "permissions": "rw"}
         assert [node["path"] for node in nodes[3:]] == [
             f"/dev/dri/by-path/pci-{gpu.bdf}-card",
             f"/dev/dri/by-path/pci-{gpu.bdf}-render",
@@ -161,7 +161,7 @@ def test_a_driver_root_stays_in_host_paths_and_is_dropped_from_container_paths(
     for node, expected in zip(
         under_root["containerEdits"]["deviceNodes"], document["containerEdits"]["deviceNodes"], strict=True
     ):
-        assert node == {"path": expected["path"], "hostPath": root + expected["path"], "permissions": "rw"}
+        assert node == {**expected, "hostPath": root + expected["path"]}
 
 
 def test_a_snapshot_gives_the_same_bytes_as_the_host(tree: HostTree, tmp_path: Path) -> None:
