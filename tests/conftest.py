@@ -1,10 +1,20 @@
-"""Options of every test run."""
+"""Options of every test run, and what of the process it has to do without."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
+from hypothesis import settings
+
+COLLECTED = pytest.StashKey[set[str]]()
+"""The paths of the files, below the repository, that tests were collected from; `-m` and `-k` do not matter."""
+
+# Hypothesis fails an example that takes more than 200 ms, which on a busy machine any does now and then. A test that is
+# about time sets a limit of its own.
+settings.register_profile("cdigen", settings.get_profile("ci" if os.environ.get("CI") else "default"), deadline=None)
+settings.load_profile("cdigen")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,6 +33,15 @@ def pytest_configure(config: pytest.Config) -> None:
             "--update-golden rewrites what the tests expect, which CI (the variable CI is set) must not do:"
             " run it in a checkout and review the difference"
         )
+    # Behind `&` in a script Ctrl-C is ignored, and a program that a test starts, to interrupt it, would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep which files tests were found in, before any is deselected."""
+    config.stash[COLLECTED] = {str(item.path.relative_to(config.rootpath)) for item in items}
 
 
 @pytest.fixture(scope="session")

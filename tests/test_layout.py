@@ -7,11 +7,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 from yaml import safe_load
+
+from tests.conftest import COLLECTED
 
 ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {
@@ -69,6 +72,27 @@ def keys_in(value: object) -> set[str]:
 
 def test_the_top_level_has_what_is_allowed_there() -> None:
     assert {path.partition("/")[0] for path in tracked_files()} - TOP_LEVEL == set()
+
+
+def test_every_test_file_is_collected(pytestconfig: pytest.Config) -> None:
+    files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    passed_over = files - pytestconfig.stash[COLLECTED]
+
+    if passed_over:  # or this is a run of some tests only
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--collect-only",
+            "-qq",
+            "-p",
+            "no:cacheprovider",
+            str(ROOT / "tests"),
+        ]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        passed_over -= {line.partition(":")[0] for line in done.stdout.splitlines()}
+    assert passed_over == set()
 
 
 def test_the_schemas_stand_once_and_the_package_sees_them() -> None:
