@@ -87,6 +87,29 @@ class Library:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LackingLibrary:
+    """A library of the driver's own that is not there or cannot be used, and what does not work without it.
+
+    Attributes:
+        name: its file name, or the name under which it is asked for.
+        bits: the word size of those who ask for it.
+        host_path: what is there in its place; "" if nothing is.
+        problem: a clause such as "is missing".
+        why: what needs it; a clause.
+        group: the capability group that needs it; "" if one file does.
+        needed_by: the host path of that file; "" if a group does.
+    """
+
+    name: str
+    bits: int
+    host_path: str
+    problem: str
+    why: str
+    group: str
+    needed_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriverFile:
     """A file of the driver that is not a shared object in a library directory.
 
@@ -315,6 +338,7 @@ class Inventory:
     Attributes:
         driver: the driver.
         libraries: sorted by word size (64 bits first), then by file name.
+        lacking: libraries that should be among them, one for each file or group that needs one.
         files: binaries, firmware, configuration, sorted by kind and container path.
         sockets: sockets of the driver's daemons, sorted by container path.
         control_nodes: nodes that every container needs, in the order of the catalog.
@@ -326,6 +350,7 @@ class Inventory:
 
     driver: Driver
     libraries: tuple[Library, ...]
+    lacking: tuple[LackingLibrary, ...]
     files: tuple[DriverFile, ...]
     sockets: tuple[Socket, ...]
     control_nodes: tuple[DeviceNode, ...]

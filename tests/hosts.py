@@ -29,6 +29,14 @@ VERSION = "999.88.77"
 OTHER_VERSION = "999.11.22"
 TRIPLETS = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
 LIBDIR = "/usr/lib/x86_64-linux-gnu"
+OWN_LIBRARIES = {
+    f"libcuda.so.{VERSION}": ("libcuda.so", "libcuda.so.1", f"libcuda.so.{VERSION}"),
+    f"libnvidia-gpucomp.so.{VERSION}": (f"libnvidia-gpucomp.so.{VERSION}",),
+    f"libnvidia-ml.so.{VERSION}": ("libnvidia-ml.so.1", f"libnvidia-ml.so.{VERSION}"),
+    f"libnvidia-nvvm.so.{VERSION}": ("libnvidia-nvvm.so.4", f"libnvidia-nvvm.so.{VERSION}"),
+    f"libnvidia-ptxjitcompiler.so.{VERSION}": ("libnvidia-ptxjitcompiler.so.1",),
+}
+"""The file names of the libraries of `user_space_entries`, and the names under which each is injected, all sorted."""
 
 # What the compiler-made fixtures say of themselves (tests/fixtures/elf/README.md), so that a snapshot and the
 # live tree that `write_tree` makes of it have the same facts.
@@ -174,11 +182,15 @@ def kernel_entries(version: str, machine: str = "x86_64", *, is_open: bool = Tru
 
 
 def user_space_entries(version: str, directory: str, machine: str = "x86_64") -> Entries:
-    """Return the two libraries that no driver is without."""
+    """Return the libraries that no driver of any series is without, those of them that the `version` has."""
+    gpucomp = f"libnvidia-gpucomp.so.{version}"
     return {
         **library_entries("libcuda", "libcuda.so.1", directory, version, machine),
         f"{directory}/libcuda.so": link("libcuda.so.1"),
         **library_entries("libnvidia-ml", "libnvidia-ml.so.1", directory, version, machine),
+        **library_entries("libnvidia-ptxjitcompiler", "libnvidia-ptxjitcompiler.so.1", directory, version, machine),
+        **library_entries("libnvidia-nvvm", "libnvidia-nvvm.so.4", directory, version, machine),
+        f"{directory}/{gpucomp}": library(gpucomp, machine),
     }
 
 

@@ -115,6 +115,11 @@ BUILD_OPTIONS = (
         "--ipc", is_flag=True, help="Mount the sockets of persistenced, fabricmanager and MPS that are there."
     ),
     click.option("--compat32", is_flag=True, help="Mount 32-bit libraries too."),
+    click.option(
+        "--allow-incomplete",
+        is_flag=True,
+        help="Write the spec even if libraries of the driver are missing or unreadable, with a warning for each.",
+    ),
 )
 OF_TARGET = ("host_root", "driver_root", "dev_root", "procfs", "sysfs", "snapshot", "ask_nvml", "nvml_timeout")
 """The parameters of `TARGET_OPTIONS`."""
@@ -161,7 +166,16 @@ def take_build_options(values: dict[str, Any]) -> BuildOptions:
     """Take the values of `BUILD_OPTIONS` out of a verb's own; raises UsageError for one that cannot stand in a spec."""
     from cdigen.plan.options import BuildOptions, parse_capabilities
 
-    names = ("strategies", "vendor", "device_class", "library_directories", "ipc", "devices", "mode")
+    names = (
+        "strategies",
+        "vendor",
+        "device_class",
+        "library_directories",
+        "ipc",
+        "devices",
+        "mode",
+        "allow_incomplete",
+    )
     capabilities, compat32 = parse_capabilities(values.pop("capabilities"))
     return BuildOptions(
         with_all=not values.pop("no_all"),

@@ -100,7 +100,8 @@ class Planner:
                 ask_nvml = self._ask_nvml if options.coherent is None or self._ask_nvml == "never" else "always"
                 self._inventory = find_inventory(self._views, ask_nvml=ask_nvml)
             inventory = self._inventory
-            return build_plan(inventory, options), inventory, inventory.findings
+            plan = build_plan(inventory, options)
+            return plan, inventory, (*inventory.findings, *plan.findings)
         from cdigen.discover.classes import find_class
         from cdigen.plan.class_plan import build_class_plan, build_management_plan
 
@@ -110,7 +111,7 @@ class Planner:
         devices = self._classes[options.mode] = find_class(self._views, cast("ClassName", options.mode))
         if files is not None:
             plan = build_management_plan(files, devices, options)
-            findings = tuple(dict.fromkeys(files.findings + devices.findings))
+            findings = tuple(dict.fromkeys((*files.findings, *devices.findings, *plan.findings)))
             return plan, files, findings
         return build_class_plan(devices, options), None, devices.findings
 

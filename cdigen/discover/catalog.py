@@ -200,6 +200,46 @@ LIBRARIES = (
     LibraryRow("libnvidia-ngx", "ngx", "deep-learning image processing", source="C"),
 )
 
+
+@dataclass(frozen=True, slots=True)
+class RequirementRow:
+    """A library that another one opens and does not work without, or a whole group; no ELF header tells of it.
+
+    Attributes:
+        stem: of the library that must be there.
+        by: stem of the one that opens it; "" if all of its own group does.
+        since: the first series of the driver (the number before the first dot) of which this is so.
+        reason: what for; a clause.
+        source: letters of the module's list of sources.
+    """
+
+    stem: str
+    by: str
+    since: int
+    reason: str
+    source: str
+
+
+REQUIREMENTS = (
+    RequirementRow("libnvidia-ml", "", 0, "nvidia-smi and whoever asks for the state of a GPU open it", "C"),
+    RequirementRow("libnvidia-ptxjitcompiler", "libcuda", 0, "libcuda compiles PTX with it", "D, libcuda1"),
+    RequirementRow(
+        "libnvidia-nvvm", "libnvidia-opencl", 470, "libnvidia-opencl compiles with it", "D, nvidia-opencl-icd"
+    ),
+    RequirementRow("libnvidia-nvvm", "libcuda", 560, "libcuda compiles with it", "U, N"),
+    RequirementRow(
+        "libnvidia-gpucomp",
+        "libnvidia-eglcore",
+        545,
+        "libnvidia-eglcore compiles shaders with it",
+        "D, libnvidia-eglcore",
+    ),
+    RequirementRow("libnvidia-gpucomp", "libnvidia-glcore", 545, "libnvidia-glcore compiles shaders with it", "N"),
+    RequirementRow("libnvidia-gpucomp", "libcuda", 560, "libcuda compiles with it", "U, N"),
+)
+"""Up to 555 Debian packages libnvidia-nvvm and libnvidia-gpucomp apart, and its libcuda1 depends on neither: a host
+without them is whole there. From 560 on every packaging has them in one package with libcuda."""
+
 LIBRARY_PREFIXES = tuple(sorted({"libnvidia-", "libGLX_indirect.so", *(_prefix(row.stem) for row in LIBRARIES)}))
 """What the names of files that may be the driver's libraries, or links to them, begin with."""
 

@@ -16,7 +16,8 @@ from cdigen.discover.catalog import (
     matches_stem,
 )
 from cdigen.discover.driver import is_version_suffix
-from cdigen.discover.notes import UNSAFE_PATH, is_safe_name, is_safe_path
+from cdigen.discover.lacking import UnusableLibrary
+from cdigen.discover.notes import UNSAFE_PATH, is_safe_name, is_safe_path, reason_of
 from cdigen.errors import ParseError
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import Driver, Library, LibraryName
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from cdigen.discover.notes import Notes
     from cdigen.host import View
     from cdigen.parse.elf import ElfFacts
+
+
+_REINSTALL = "reinstall the package that it belongs to"
 
 
 @dataclass(slots=True)
@@ -50,8 +54,21 @@ class _File:
         return self.file_name.partition(".so.")[2]
 
 
-def find_libraries(view: View, directories: tuple[str, ...], driver: Driver, notes: Notes) -> tuple[Library, ...]:
-    """Return every library of the driver, 64-bit first, sorted by file name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundLibraries:
+    """The driver's libraries.
+
+    Attributes:
+        usable: what can be injected, 64-bit first, sorted by file name.
+        unusable: what is there in the place of one and cannot, in the order of the search.
+    """
+
+    usable: tuple[Library, ...]
+    unusable: tuple[UnusableLibrary, ...]
+
+
+def find_libraries(view: View, directories: tuple[str, ...], driver: Driver, notes: Notes) -> FoundLibraries:
+    """Return every library of the driver.
 
     Args:
         view: the driver root.
@@ -59,15 +76,28 @@ def find_libraries(view: View, directories: tuple[str, ...], driver: Driver, not
         driver: its version selects, its machine is what 64-bit libraries must be made for.
         notes: gets what is damaged, foreign, dangling, or of another driver.
     """
-    files = _find_files(view, directories, driver.version, notes)
+    unusable: list[UnusableLibrary] = []
+    files = _find_files(view, directories, driver.version, notes, unusable)
     taken = [file for file in files if _classify(file, view, driver.version, notes)]
-    readable = [file for file in taken if _read_elf(file, view, driver, notes)]
+    readable = []
+    for file in taken:
+        reason = _read_elf(file, view, driver, notes)
+        if reason is None:
+            readable.append(file)
+        else:
+            names = (file.file_name, *(name for _, name in file.names))
+            unusable.append(UnusableLibrary(host_path=view.host_path(file.path), names=names, reason=reason))
     chosen = _one_for_each_name(readable, view, driver.version, notes)
     libraries = [_library(file, view, notes) for file in chosen]
-    return tuple(sorted(libraries, key=lambda library: (-library.elf.bits, library.file_name)))
+    return FoundLibraries(
+        usable=tuple(sorted(libraries, key=lambda library: (-library.elf.bits, library.file_name))),
+        unusable=tuple(unusable),
+    )
 
 
-def _find_files(view: View, directories: tuple[str, ...], version: str, notes: Notes) -> list[_File]:
+def _find_files(
+    view: View, directories: tuple[str, ...], version: str, notes: Notes, unusable: list[UnusableLibrary]
+) -> list[_File]:
     """Return what the names that may be the driver's lead to, in order of the search."""
     files: dict[str, _File] = {}
     for directory in directories:
@@ -81,11 +111,13 @@ def _find_files(view: View, directories: tuple[str, ...], version: str, notes: N
                 try:
                     target = view.find(path)
                 except (HostReadError, LinkError) as error:
-                    notes.damaged(view.host_path(path), error, "it is not injected")
+                    host_path = view.host_path(path)
+                    notes.damaged(host_path, error, "it is not injected")
+                    unusable.append(UnusableLibrary(host_path=host_path, names=(name,), reason=reason_of(error)))
                     continue
                 if target is None:
                     notes.leave_out(view.host_path(path), "a link that leads to nothing")
-                elif target[1].kind == "file":
+                elif target[1].kind != "dir" or ".so" in name:  # one beside the libraries is nothing of ours
                     file = files.setdefault(target[0], _File(target[0]))
                     entry = view.lstat(path)
                     file.names.setdefault((sub, name), entry is None or entry.kind == "link")
@@ -136,14 +168,14 @@ def _classify(file: _File, view: View, version: str, notes: Notes) -> bool:
     return False
 
 
-def _read_elf(file: _File, view: View, driver: Driver, notes: Notes) -> bool:
-    """Read the ELF headers of `file`; tell whether a program of this host's machine can load it."""
+def _read_elf(file: _File, view: View, driver: Driver, notes: Notes) -> str | None:
+    """Read the ELF headers of `file`; return why no program of this host's machine can load it, None if one can."""
     host_path = view.host_path(file.path)
     try:
         elf = file.elf = view.host.elf(host_path)
     except (ParseError, HostReadError) as error:
-        notes.damaged(host_path, error, "it is not injected; reinstall the package that it belongs to")
-        return False
+        notes.damaged(host_path, error, "it is not injected", hint=_REINSTALL)
+        return reason_of(error)
     wanted = driver.machine if elf.bits == 64 else MACHINES[driver.machine][1]
     if elf.machine != wanted:
         problem = f"made for {elf.bits}-bit {elf.machine}, not for {wanted}"
@@ -152,15 +184,9 @@ def _read_elf(file: _File, view: View, driver: Driver, notes: Notes) -> bool:
     elif elf.soname is not None and not is_safe_name(elf.soname):
         problem = f"its SONAME {elf.soname!r} is no file name"
     else:
-        return True
-    notes.add(
-        "warning",
-        "unusable-file",
-        host_path,
-        f"{host_path}: {problem}; it is not injected; reinstall the package that it belongs to",
-    )
-    notes.leave_out(host_path, problem)
-    return False
+        return None
+    notes.damaged(host_path, ParseError(problem), "it is not injected", hint=_REINSTALL)
+    return problem
 
 
 def _one_for_each_name(files: list[_File], view: View, version: str, notes: Notes) -> list[_File]:

@@ -11,6 +11,7 @@ from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import find_driver
 from cdigen.discover.files import find_files, find_firmware
 from cdigen.discover.gpus import find_gpus
+from cdigen.discover.lacking import find_lacking
 from cdigen.discover.libraries import find_libraries
 from cdigen.discover.majors import find_majors
 from cdigen.discover.manifest import check_manifest
@@ -63,7 +64,8 @@ def _scan(views: Views, notes: Notes, ask_nvml: AskNvml, *, with_gpus: bool) -> 
     directories = find_library_directories(views.driver, notes)
     driver = find_driver(views, directories, notes)
     control_nodes, gpus, missing = _find_devices(views, notes, driver, directories, ask_nvml) if with_gpus else _NONE
-    libraries = find_libraries(views.driver, directories, driver, notes)
+    found_libraries = find_libraries(views.driver, directories, driver, notes)
+    libraries = found_libraries.usable
     found = (
         *find_binaries(views.driver, directories, driver, notes),
         *find_firmware(views, driver, notes),
@@ -76,6 +78,7 @@ def _scan(views: Views, notes: Notes, ask_nvml: AskNvml, *, with_gpus: bool) -> 
     return Inventory(
         driver=driver,
         libraries=_at_absolute_paths(views.driver, libraries, files, notes),
+        lacking=find_lacking(libraries, files, found_libraries.unusable, driver.version),
         files=tuple(sorted(files, key=lambda file: (file.kind, file.container_paths, file.library_relative))),
         sockets=sockets,
         control_nodes=control_nodes,

@@ -22,7 +22,12 @@ _DEFAULT = BuildOptions()
 
 _ONE = {"--mode": "mode", "--vendor": "vendor", "--class": "device_class"}
 _MANY = {"--device": "devices", "--device-name-strategy": "strategies", "--container-lib-dir": "library_directories"}
-_FLAGS = {"--no-all": ("with_all", False), "--ipc": ("ipc", True), f"--{COMPAT32}": ("compat32", True)}
+_FLAGS = {
+    "--no-all": ("with_all", False),
+    "--ipc": ("ipc", True),
+    f"--{COMPAT32}": ("compat32", True),
+    "--allow-incomplete": ("allow_incomplete", True),
+}
 _CAPABILITIES = "--capabilities"
 _ROOTS = {"--driver-root": "driver_root", "--dev-root": "dev_root"}
 

@@ -53,6 +53,7 @@ class BuildOptions:
         compat32: mount 32-bit libraries.
         devices: names of the GPUs and MIG instances, or of the IMEX channels, that are offered; () for all. See
             `select_gpus`.
+        allow_incomplete: write the spec also without libraries of the driver that something in it needs.
     """
 
     vendor: str = "nvidia.com"
@@ -65,6 +66,7 @@ class BuildOptions:
     ipc: bool = False
     compat32: bool = False
     devices: tuple[str, ...] = ()
+    allow_incomplete: bool = False
 
     @property
     def kind(self) -> str:

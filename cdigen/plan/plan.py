@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from cdigen.errors import CdigenError, IncompleteError
 from cdigen.inventory import LeftOut
+from cdigen.plan.lacking import find_relevant, refuse_lacking, warn_of_lacking
 from cdigen.plan.missing import refuse_missing
 from cdigen.plan.selection import select_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cdigen.findings import Finding
     from cdigen.inventory import DeviceNode, DriverFile, Gpu, Inventory, Library, MigInstance, Socket
     from cdigen.plan.options import BuildOptions
 
@@ -94,6 +96,7 @@ class Plan:
         mounts: sorted by container path.
         env: sorted by name.
         left_out: what the inventory left out and what the options did, sorted by path.
+        findings: what it lacks, if the options allow that.
     """
 
     kind: str
@@ -102,6 +105,7 @@ class Plan:
     mounts: tuple[PlannedMount, ...]
     env: tuple[PlannedEnv, ...]
     left_out: tuple[LeftOut, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 def build_plan(inventory: Inventory, options: BuildOptions) -> Plan:
@@ -112,15 +116,14 @@ def build_plan(inventory: Inventory, options: BuildOptions) -> Plan:
         options: the choices.
 
     Raises:
-        IncompleteError: a device node is missing, a GPU that is asked for is not there, or no device would have a name.
-            It carries the findings: one of them may be the cause.
+        IncompleteError: a device node or a library of the driver is missing, a GPU that is asked for is not there, or
+            no device would have a name. It carries the findings: one of them may be the cause.
     """
     try:
-        devices = _devices(inventory, options)
+        return build_plan_of(inventory, options, _devices(inventory, options), inventory.control_nodes)
     except CdigenError as error:
         error.findings = inventory.findings
         raise
-    return build_plan_of(inventory, options, devices, inventory.control_nodes)
 
 
 def build_plan_of(
@@ -128,9 +131,13 @@ def build_plan_of(
 ) -> Plan:
     """Return a spec with these devices, these nodes for every container, and the driver's files; see `build_plan`."""
     left_out = {entry.host_path: entry.reason for entry in inventory.left_out}
+    chosen = choose_libraries(inventory, options.capabilities)
+    lacking = find_relevant(inventory, options, chosen)
+    if not options.allow_incomplete:
+        refuse_lacking(lacking, inventory.driver.version)
     directories = options.library_directories or CONTAINER_LIBRARY_DIRECTORIES[inventory.driver.machine]
     mounts: dict[str, PlannedMount] = {}
-    for mount in _all_mounts(inventory, options, directories, left_out):
+    for mount in _all_mounts(inventory, options, chosen, directories, left_out):
         rival = mounts.setdefault(mount.container_path, mount)
         if rival.host_path != mount.host_path:
             left_out.setdefault(mount.host_path, f"{rival.host_path} is already mounted at {mount.container_path}")
@@ -141,13 +148,17 @@ def build_plan_of(
         mounts=tuple(mount for _, mount in sorted(mounts.items())),
         env=_env(directories),
         left_out=tuple(LeftOut(host_path=path, reason=why) for path, why in sorted(left_out.items())),
+        findings=warn_of_lacking(lacking, inventory.driver.version),
     )
 
 
 def _all_mounts(
-    inventory: Inventory, options: BuildOptions, directories: tuple[str, ...], left_out: dict[str, str]
+    inventory: Inventory,
+    options: BuildOptions,
+    chosen: dict[str, str],
+    directories: tuple[str, ...],
+    left_out: dict[str, str],
 ) -> Iterator[PlannedMount]:
-    chosen = choose_libraries(inventory, options.capabilities)
     for library in inventory.libraries:
         if library.elf.bits == 32 and not options.compat32:
             left_out.setdefault(library.host_path, "32-bit; injected with --compat32")

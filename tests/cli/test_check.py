@@ -105,7 +105,7 @@ def test_a_spec_is_true_of_the_host_that_it_was_made_of(recheck: Recheck, tmp_pa
 
     assert (run.code, run.err) == (0, "")
     assert run.out == (
-        f"ok       spec     {tmp_path}/nvidia.yaml: true of this host: {TRUE}, 12 mounts\n"
+        f"ok       spec     {tmp_path}/nvidia.yaml: true of this host: {TRUE}, 20 mounts\n"
         "\n1 ok, 0 warnings, 0 problems, 0 unknown\n"
     )
 
@@ -135,7 +135,7 @@ def test_a_library_that_has_gone(recheck: Recheck, tmp_path: Path) -> None:
     assert report(run, tmp_path) == [
         wrong(
             "problem",
-            f"1 of the 5 files that it mounts is gone: containers do not start ({OPENCL})",
+            f"1 of the 8 files that it mounts is gone: containers do not start ({OPENCL})",
         )
     ]
 
@@ -158,9 +158,7 @@ def test_a_library_that_has_become_a_directory(recheck: Recheck, tmp_path: Path)
     run = recheck(WITH_OPENCL, {**WITH_OPENCL, OPENCL: {"kind": "dir"}})
 
     assert run.code == 1
-    assert report(run, tmp_path) == [
-        wrong("problem", f"{OPENCL} is mounted and should not be: this version of cdigen would not mount it")
-    ]
+    assert report(run, tmp_path) == [wrong("problem", f"{OPENCL} is mounted and should not be: not a regular file")]
 
 
 def test_a_library_that_has_another_soname(recheck: Recheck, tmp_path: Path) -> None:
@@ -173,17 +171,17 @@ def test_a_library_that_has_another_soname(recheck: Recheck, tmp_path: Path) -> 
 def test_an_upgrade_with_its_new_module(recheck: Recheck, tmp_path: Path) -> None:
     run = recheck(minimal_entries(), minimal_entries(OTHER_VERSION))
 
-    paths = ["/usr/lib/firmware/nvidia/{v}/gsp_ga10x.bin", LIBDIR + "/libcuda.so.{v}", LIBDIR + "/libnvidia-ml.so.{v}"]
-    gone, new = (", ".join(path.format(v=v) for path in paths[:-1]) for v in (VERSION, OTHER_VERSION))
+    names = ("libcuda", "libnvidia-gpucomp")
+    paths = ["/usr/lib/firmware/nvidia/{v}/gsp_ga10x.bin", *(f"{LIBDIR}/{name}.so.{{v}}" for name in names)]
+    gone, new = (", ".join(path.format(v=v) for path in paths) for v in (VERSION, OTHER_VERSION))
     assert run.code == 1
     assert report(run, tmp_path) == [
         wrong("problem", f"it is of driver {VERSION}; the host's is {OTHER_VERSION}"),
         wrong(
             "problem",
-            "3 of the 4 files that it mounts are gone: containers do not start"
-            f" ({gone} and {paths[-1].format(v=VERSION)})",
+            f"6 of the 7 files that it mounts are gone: containers do not start ({gone} and 3 more)",
         ),
-        wrong("warning", f"{new} and {paths[-1].format(v=OTHER_VERSION)} are there and not mounted"),
+        wrong("warning", f"{new} and 3 more are there and not mounted"),
     ]
 
 
@@ -247,7 +245,7 @@ def test_a_gpu_that_sleeps_is_not_called_another(recheck: Recheck, tmp_path: Pat
 
     assert (run.code, report(run, tmp_path)) == (
         0,
-        [f"ok       spec     SPEC: true of this host: {TRUE.replace('3', '2')}, 12 mounts"],
+        [f"ok       spec     SPEC: true of this host: {TRUE.replace('3', '2')}, 20 mounts"],
     )
 
 
@@ -273,18 +271,18 @@ BY_NVML = "true of this host: driver {version}; NVML alone tells which devices i
 def test_names_that_a_sleeping_gpu_does_not_tell_are_not_judged(
     options: tuple[str, ...], recheck: Recheck, tmp_path: Path
 ) -> None:
-    host = minimal_entries(gpus=2)
+    host = {**minimal_entries(gpus=2), **library_entries("libnvidia-opencl", "libnvidia-opencl.so.1", LIBDIR)}
 
     run = recheck(host, {**host, **asleep(0), **asleep(1)}, *options)
     assert (run.code, report(run, tmp_path)) == (0, [f"ok       spec     SPEC: {BY_NVML.format(version=VERSION)}"])
 
-    gone = without(host, f"{LIBDIR}/libnvidia-ml.so.{VERSION}")
+    gone = without(host, OPENCL)
     run = recheck(host, {**gone, **asleep(0), **asleep(1)}, *options)
     assert run.code == 1
     assert report(run, tmp_path) == [
         wrong(
             "problem",
-            f"1 of the 4 files that it mounts is gone: containers do not start ({LIBDIR}/libnvidia-ml.so.{VERSION})",
+            f"1 of the 8 files that it mounts is gone: containers do not start ({OPENCL})",
             f"cdigen generate --output SPEC {' '.join(written_as(options))}",
         )
     ]
@@ -493,15 +491,15 @@ def live(make_host: MakeHost, cdigen: Cdigen) -> Live:
 
 
 OURS = "/etc/cdi/nvidia.yaml"
-LIVE_TRUE = f"ok       spec     {OURS}: true of this host: {TRUE}, 12 mounts"
+LIVE_TRUE = f"ok       spec     {OURS}: true of this host: {TRUE}, 20 mounts"
 
 
 def test_the_spec_in_the_directory_of_the_engines_is_looked_at(live: Live) -> None:
     assert live.check() == [LIVE_TRUE]
 
     (live.root / f"usr/lib/x86_64-linux-gnu/libnvidia-ml.so.{VERSION}").unlink()
-    assert live.check()[0].startswith(
-        f"problem  spec     {OURS}: 1 of the 4 files that it mounts is gone: containers do"
+    assert live.check()[1].startswith(
+        f"problem  spec     {OURS}: 1 of the 7 files that it mounts is gone: containers do"
     )
 
 
@@ -628,8 +626,9 @@ def test_what_a_user_may_not_read_is_wrong_for_that_users_engine(live: Live) -> 
     ]
 
 
-def test_a_library_that_a_user_may_not_read_is_not_called_wrong(live: Live) -> None:
-    path = f"{LIBDIR}/libnvidia-ml.so.{VERSION}"
+def test_a_library_that_a_user_may_not_read_is_not_called_wrong(make_host: MakeHost, cdigen: Cdigen) -> None:
+    live = Live(make_host(WITH_OPENCL), cdigen)
+    path = OPENCL
     os.chown(live.root / path[1:], 65534, 65534)
     (live.root / path[1:]).chmod(0o600)
 
@@ -824,9 +823,9 @@ def test_a_driver_that_was_removed(live: Live) -> None:
             " libcuda.so.<version> below / -> install the driver, or name its directory with --driver-root"
         ),
         (
-            f"problem  spec     {OURS}: 4 of the 4 files that it mounts are gone: containers do not start"
+            f"problem  spec     {OURS}: 7 of the 7 files that it mounts are gone: containers do not start"
             f" (/usr/bin/nvidia-smi, /usr/lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin, {LIBDIR}/libcuda.so.{VERSION}"
-            " and 1 more) -> cdigen remove, or install the driver again"
+            " and 4 more) -> cdigen remove, or install the driver again"
         ),
         lines[-1],
     ]
@@ -854,7 +853,7 @@ def test_a_snapshot_on_standard_input(make_snapshot: MakeSnapshot, cdigen: Cdige
     assert cdigen("generate", "--snapshot", snapshot, "-o", spec).code == 0
 
     run = run_program("check", "--snapshot", "-", "--spec", spec, stdin=snapshot.read_bytes())
-    assert (run.code, report(run, tmp_path)) == (0, [f"ok       spec     SPEC: true of this host: {TRUE}, 12 mounts"])
+    assert (run.code, report(run, tmp_path)) == (0, [f"ok       spec     SPEC: true of this host: {TRUE}, 20 mounts"])
     run = run_program("check", "--snapshot", "-", "--spec", "-", stdin=snapshot.read_bytes())
     message = "--spec - and --snapshot - are both standard input, which is read once; name a file for one"
     assert (run.code, run.out, run.err) == (2, "", f"cdigen: error: {message}\n")
@@ -884,7 +883,7 @@ def test_doctor_tells_it_too(live: Live, cdigen: Cdigen) -> None:
     run = cdigen("doctor", "--host-root", live.root)
 
     assert run.code == 1
-    assert f"problem  spec     {OURS}: 1 of the 4 files that it mounts is gone: containers do not start" in run.out
+    assert f"problem  spec     {OURS}: 1 of the 7 files that it mounts is gone: containers do not start" in run.out
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "-"])

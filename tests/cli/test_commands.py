@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.hosts import Entries
 
 REPORTING = ("generate", "list", "diff", "explain")
-WROTE = f"driver {VERSION}, 1 GPU, 3 devices, 12 mounts"
+WROTE = f"driver {VERSION}, 1 GPU, 3 devices, 20 mounts"
 
 
 def eventful_entries() -> Entries:
@@ -38,7 +38,7 @@ def eventful_entries() -> Entries:
     return {
         **without(minimal_entries(gpus=2), "/dev/nvidia-modeset", "/proc/driver/nvidia/gpus/0000:02:00.0"),
         **gpu_entries(1, uuid="GPU-????????-????-????-????-????????????"),
-        **library_entries("libcuda", "libcuda.so.1", "/usr/lib/i386-linux-gnu", machine="i386"),
+        **library_entries("libnvcuvid", "libnvcuvid.so.1", "/usr/lib/i386-linux-gnu", machine="i386"),
         f"{LIBDIR}/libnvidia-encode.so.{VERSION}": damaged(),
         "/usr/share/vulkan/icd.d/nvidia_icd.json": text(icd),
         "/usr/bin/nvidia-modprobe": {"kind": "file"},
@@ -132,7 +132,7 @@ def test_generate_reports_as_json_what_it_wrote(tmp_path: Path, make_snapshot: M
     runs = [run_program("generate", "--snapshot", snapshot, "-o", "a.yaml", "--json", cwd=tmp_path) for _ in range(2)]
 
     expect("expected/generate.json", runs[0].out)
-    assert runs[0].err == f"cdigen: wrote a.yaml: driver {VERSION}, 2 GPUs, 4 devices, 13 mounts\n"
+    assert runs[0].err == f"cdigen: wrote a.yaml: driver {VERSION}, 2 GPUs, 4 devices, 21 mounts\n"
     first, second = (assert_report(run.out) for run in runs)
     assert (first.pop("changed"), second.pop("changed")) == (True, False)
     assert first == second
@@ -177,7 +177,7 @@ def test_list_shows_the_devices_of_a_spec_without_a_host(
 @pytest.mark.parametrize(
     ("patterns", "files"),
     [
-        (["libcuda"], ["libcuda.so.999.88.77"]),
+        (["libcuda"], ["libcuda.so.999.88.77", "libnvidia-ptxjitcompiler.so.999.88.77"]),
         (["*.bin", "nvidia-smi"], ["nvidia-smi", "gsp_ga10x.bin"]),
         (["no-such-thing"], []),
         (["[", "nvidia-sm?"], []),

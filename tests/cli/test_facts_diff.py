@@ -48,6 +48,7 @@ def test_every_change_of_a_host_is_shown(make_case: Callable[..., RecordedCase])
         {
             **minimal_entries(gpus=2),
             **library_entries("libnvidia-a", "libnvidia-a.so.1", LIBDIR),
+            **library_entries("libnvidia-b", "libnvidia-b.so.1", LIBDIR),
             "/etc/vulkan/icd.d/nvidia_icd.json": text(f"{ICD}\n"),
         }
     )
@@ -64,7 +65,8 @@ def test_every_change_of_a_host_is_shown(make_case: Callable[..., RecordedCase])
     case.path("/dev/nvidia-uvm").chmod(0o666)
     a = f"{LIBDIR}/libnvidia-a.so.{VERSION}"
     case.path(a).write_bytes(case.path(CUDA).read_bytes())
-    case.path(f"{LIBDIR}/libnvidia-ml.so.{VERSION}").write_bytes(b"")
+    b = f"{LIBDIR}/libnvidia-b.so.{VERSION}"
+    case.path(b).write_bytes(b"")
     new = f"{LIBDIR}/libnvidia-new.so.{VERSION}"
     case.path(new).write_bytes(case.path(CUDA).read_bytes())
     icd = "/etc/vulkan/icd.d/nvidia_icd.json"
@@ -85,7 +87,7 @@ def test_every_change_of_a_host_is_shown(make_case: Callable[..., RecordedCase])
         "- /usr/bin/nvidia-smi: file",
         f"~ {LIBDIR}/libcuda.so: link to libcuda.so.1 -> link to libcuda.so.1.1",
         f"~ {a}, SONAME: libnvidia-a.so.1 -> libcuda.so.1",
-        f"~ {LIBDIR}/libnvidia-ml.so.{VERSION}, ELF: 64-bit x86_64 shared -> damaged: empty file",
+        f"~ {b}, ELF: 64-bit x86_64 shared -> damaged: empty file",
         f"+ {new}: file",
     ]
     report = json.loads(case.diff("--json").out)

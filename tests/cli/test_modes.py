@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tests.cli.program import Run
 
 CLASS_MODES = ("management", "imex", "nvswitch", "gds", "gdrcopy", "mofed")
-FULL_HOST = f"driver {VERSION}, 2 GPUs, 5 devices, 12 mounts"
-MANAGEMENT = f"driver {VERSION}, 1 device, 7 nodes, 12 mounts"
+FULL_HOST = f"driver {VERSION}, 2 GPUs, 5 devices, 20 mounts"
+MANAGEMENT = f"driver {VERSION}, 1 device, 7 nodes, 20 mounts"
 OTHER_LINES = {
     "management": MANAGEMENT,
     "imex": "4 devices, 3 nodes",
@@ -435,7 +435,7 @@ def test_coherence_is_written_only_where_nvml_was_asked_and_kept_where_it_was_no
     all_modes(cdigen, snapshot, tmp_path)
     assert not file.exists()
     _, _, said = all_modes(cdigen, snapshot, tmp_path, "--nvml", "always")
-    assert said[2:] == [f"wrote {file}: driver {VERSION}, 1 GPU, 3 devices, 12 mounts"]
+    assert said[2:] == [f"wrote {file}: driver {VERSION}, 1 GPU, 3 devices, 20 mounts"]
     _, _, said = all_modes(cdigen, snapshot, tmp_path)
 
     assert said[2:] == [
@@ -448,5 +448,5 @@ def test_coherence_is_written_only_where_nvml_was_asked_and_kept_where_it_was_no
     _, _, said = all_modes(cdigen, snapshot, tmp_path, "--nvml", "always")
     assert said[2:] == [
         f"removed {file}: its devices are gone",
-        f"wrote {file_of(tmp_path, 'noncoherent')}: driver {VERSION}, 1 GPU, 3 devices, 12 mounts",
+        f"wrote {file_of(tmp_path, 'noncoherent')}: driver {VERSION}, 1 GPU, 3 devices, 20 mounts",
     ]

@@ -140,7 +140,7 @@ def test_what_a_run_left_undone_between_spec_and_record_the_next_one_does(case: 
     run = case.generate()
 
     assert run.err.splitlines() == [
-        f"cdigen: unchanged: {case.spec}: driver {VERSION}, 1 GPU, 3 devices, 11 mounts",
+        f"cdigen: unchanged: {case.spec}: driver {VERSION}, 1 GPU, 3 devices, 19 mounts",
         f"cdigen: wrote {case.record}: the facts behind 1 spec",
     ]
     assert case.changes() == []
@@ -176,7 +176,7 @@ def test_a_record_that_cannot_be_written_takes_nothing_from_the_spec(make_case: 
     assert (run.code, run.out) == (7, "")
     advice = "Not a directory: a part of the path is a file; choose another output file"
     assert run.err.splitlines() == [
-        f"cdigen: wrote {case.spec}: driver {VERSION}, 1 GPU, 3 devices, 12 mounts",
+        f"cdigen: wrote {case.spec}: driver {VERSION}, 1 GPU, 3 devices, 20 mounts",
         f"cdigen: error: cannot write {case.record}: {advice}",
     ]
     assert run_program("validate", case.spec).code == 0

@@ -26,7 +26,7 @@ def paths(found: ClassDevices) -> list[str]:
 
 
 def messages(found: ClassDevices) -> list[tuple[str, str, str]]:
-    return [(finding.level, finding.code, finding.message) for finding in found.findings]
+    return [(finding.level, finding.code, finding.text) for finding in found.findings]
 
 
 @pytest.mark.parametrize(

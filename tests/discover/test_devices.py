@@ -104,7 +104,7 @@ def test_a_node_that_not_every_program_needs_is_a_finding(
         entries |= {path: entry, "/dev/nvidia-cycle": link("nvidia-cycle")}
     inventory = inventory_of(entries)
     assert path not in [node.path for node in inventory.control_nodes]
-    assert [(finding.level, finding.code, finding.subject, finding.message) for finding in inventory.findings] == [
+    assert [(finding.level, finding.code, finding.subject, finding.text) for finding in inventory.findings] == [
         (
             "warning",
             "missing-node",

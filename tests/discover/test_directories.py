@@ -7,6 +7,7 @@ import pytest
 from cdigen.errors import IncompleteError
 from tests.hosts import (
     LIBDIR,
+    OWN_LIBRARIES,
     VERSION,
     Entries,
     Entry,
@@ -24,6 +25,12 @@ from tests.hosts import (
 
 if TYPE_CHECKING:
     from cdigen.inventory import Inventory
+
+
+SONAMES = {
+    f"{stem}.so.{VERSION}": f"{stem}.so.{number}"
+    for stem, number in (("libcuda", 1), ("libnvidia-ml", 1), ("libnvidia-nvvm", 4), ("libnvidia-ptxjitcompiler", 1))
+}
 
 
 def in_directory(directory: str) -> Entries:
@@ -62,7 +69,7 @@ def test_the_linker_cache_leads_to_any_other_directory(cache: str) -> None:
     }
     inventory = inventory_of(entries)
     assert places(inventory) == {"/opt/driver/lib"}
-    assert len(inventory.libraries) == 3
+    assert len(inventory.libraries) == len(OWN_LIBRARIES) + 1
 
 
 def test_the_linker_cache_comes_before_the_usual_directories() -> None:
@@ -76,10 +83,10 @@ def test_the_linker_cache_comes_before_the_usual_directories() -> None:
     assert places(inventory) == {"/opt/driver"}
     assert [(entry.host_path, entry.reason) for entry in inventory.left_out] == [
         (
-            f"{LIBDIR}/{name}.so.{VERSION}",
-            f"/opt/driver/{name}.so.{VERSION} answers to the same name {name}.so.1 and comes first",
+            f"{LIBDIR}/{file_name}",
+            f"/opt/driver/{file_name} answers to the same name {SONAMES.get(file_name, file_name)} and comes first",
         )
-        for name in ("libcuda", "libnvidia-ml")
+        for file_name in OWN_LIBRARIES
     ]
 
 
@@ -109,7 +116,7 @@ def test_a_cached_library_in_vdpau_leads_to_the_directory_above() -> None:
 def test_a_linker_cache_that_cannot_be_used_is_a_finding(entry: Entry, reason: str) -> None:
     inventory = inventory_of({**minimal_entries(), "/etc/ld.so.cache": entry})
     assert places(inventory) == {LIBDIR}
-    assert [(finding.level, finding.code, finding.subject, finding.message) for finding in inventory.findings] == [
+    assert [(finding.level, finding.code, finding.subject, finding.text) for finding in inventory.findings] == [
         (
             "warning",
             "linker-cache",
@@ -144,9 +151,8 @@ def test_a_chain_of_alternatives_is_followed_to_the_driver() -> None:
         glx = f"/etc/alternatives/nvidia--{name}-x86_64-linux-gnu"
         entries |= {f"{LIBDIR}/{name}": link(glx), glx: link(f"{current}/{name}")}
     inventory = inventory_of(entries)
-    assert [(found.host_path, [name.name for name in found.names]) for found in inventory.libraries] == [
-        (f"{current}/libcuda.so.{VERSION}", ["libcuda.so", "libcuda.so.1", f"libcuda.so.{VERSION}"]),
-        (f"{current}/libnvidia-ml.so.{VERSION}", ["libnvidia-ml.so.1", f"libnvidia-ml.so.{VERSION}"]),
+    assert [(found.host_path, tuple(name.name for name in found.names)) for found in inventory.libraries] == [
+        (f"{current}/{file_name}", names) for file_name, names in OWN_LIBRARIES.items()
     ]
     assert (inventory.findings, inventory.left_out) == ((), ())
 
@@ -213,7 +219,7 @@ def test_a_library_directory_that_may_not_be_read_is_a_finding_and_the_others_ar
     entries: Entries = {**minimal_entries(), "/usr/lib64": {"kind": "dir", "unreadable": "Permission denied"}}
     inventory = inventory_of(entries)
     assert places(inventory) == {LIBDIR}
-    assert [(finding.level, finding.code, finding.subject, finding.message) for finding in inventory.findings] == [
+    assert [(finding.level, finding.code, finding.subject, finding.text) for finding in inventory.findings] == [
         (
             "warning",
             "unusable-file",

@@ -8,6 +8,7 @@ from tests.hosts import (
     LIBDIR,
     NOT_ELF,
     OTHER_VERSION,
+    OWN_LIBRARIES,
     VERSION,
     Entries,
     Entry,
@@ -40,7 +41,7 @@ def refusal(entries: Entries, error: type[CdigenError], **roots: str) -> str:
 
 
 def findings(entries: Entries) -> list[tuple[str, str, str]]:
-    return [(finding.code, finding.subject, finding.message) for finding in inventory_of(entries).findings]
+    return [(finding.code, finding.subject, finding.text) for finding in inventory_of(entries).findings]
 
 
 def without_user_space(entries: Entries) -> Entries:
@@ -122,10 +123,13 @@ def test_two_user_space_drivers_without_a_kernel_module_are_refused_with_both_na
 def test_of_several_user_space_drivers_the_kernel_modules_is_taken_and_the_others_are_left_out() -> None:
     entries = {**minimal_entries(), **user_space_entries(OTHER_VERSION, "/usr/lib64")}
     inventory = inventory_of(entries)
-    assert [library.host_path for library in inventory.libraries] == [LIBCUDA, f"{LIBDIR}/libnvidia-ml.so.{VERSION}"]
+    assert [library.host_path for library in inventory.libraries] == [f"{LIBDIR}/{name}" for name in OWN_LIBRARIES]
     assert [(entry.host_path, entry.reason) for entry in inventory.left_out] == [
         (f"/usr/lib64/libcuda.so.{OTHER_VERSION}", f"of driver {OTHER_VERSION}; the kernel module is {VERSION}"),
-        (f"/usr/lib64/libnvidia-ml.so.{OTHER_VERSION}", f"of driver {OTHER_VERSION}; this one is {VERSION}"),
+        *(
+            (f"/usr/lib64/{name.replace(VERSION, OTHER_VERSION)}", f"of driver {OTHER_VERSION}; this one is {VERSION}")
+            for name in list(OWN_LIBRARIES)[1:]
+        ),
     ]
 
 
@@ -214,7 +218,7 @@ def test_an_error_carries_what_was_found_before_it() -> None:
     entries = {**minimal_entries(), PROC_VERSION: text(""), LIBCUDA: damaged()}
     with pytest.raises(IncompleteError) as caught:
         inventory_of(entries)
-    assert [(finding.level, finding.message) for finding in caught.value.findings] == [
+    assert [(finding.level, finding.text) for finding in caught.value.findings] == [
         ("warning", f"{PROC_VERSION}: empty file; it does not tell the kernel module's version"),
         ("warning", UNKNOWN_KERNEL),
     ]
@@ -250,6 +254,5 @@ def test_an_arm_host_has_its_own_machine() -> None:
     inventory = inventory_of(minimal_entries(machine="aarch64"))
     assert inventory.driver.machine == "aarch64"
     assert [library.host_path for library in inventory.libraries] == [
-        f"/usr/lib/aarch64-linux-gnu/libcuda.so.{VERSION}",
-        f"/usr/lib/aarch64-linux-gnu/libnvidia-ml.so.{VERSION}",
+        f"/usr/lib/aarch64-linux-gnu/{name}" for name in OWN_LIBRARIES
     ]

@@ -23,7 +23,7 @@ def look(entries: Entries, dev_root: str | None = None) -> tuple[tuple[ExpectedN
     notes = Notes()
     views = open_views(host_of(entries), driver_root="/", dev_root=dev_root)
     nodes = find_expected_nodes(views, notes)
-    return nodes, [f"{finding.level} {finding.code} {finding.message}" for finding in notes.findings]
+    return nodes, [f"{finding.level} {finding.code} {finding.text}" for finding in notes.findings]
 
 
 def rows(entries: Entries) -> list[Row]:

@@ -44,7 +44,7 @@ def files(inventory: Inventory, kind: str) -> list[DriverFile]:
 
 
 def findings(inventory: Inventory) -> list[tuple[str, str, str, str]]:
-    return [(finding.level, finding.code, finding.subject, finding.message) for finding in inventory.findings]
+    return [(finding.level, finding.code, finding.subject, finding.text) for finding in inventory.findings]
 
 
 def left_out(inventory: Inventory) -> list[tuple[str, str]]:

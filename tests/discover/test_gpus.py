@@ -33,7 +33,7 @@ def gpus(entries: Entries) -> tuple[Gpu, ...]:
 
 
 def findings(entries: Entries) -> list[tuple[str, str, str]]:
-    return [(finding.code, finding.subject, finding.message) for finding in inventory_of(entries).findings]
+    return [(finding.code, finding.subject, finding.text) for finding in inventory_of(entries).findings]
 
 
 def left_out(entries: Entries) -> list[tuple[str, str]]:

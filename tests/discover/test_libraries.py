@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.findings import Finding
+from cdigen.findings import Finding, Remedy
 from tests.hosts import (
     LIBDIR,
     NOT_ELF,
     OTHER_VERSION,
+    OWN_LIBRARIES,
     VERSION,
     Entries,
     Entry,
@@ -24,7 +25,6 @@ from tests.hosts import (
 if TYPE_CHECKING:
     from cdigen.inventory import Library
 
-MINIMAL = ["libcuda.so." + VERSION, "libnvidia-ml.so." + VERSION]
 OUTSIDE = "/opt/elsewhere"
 
 
@@ -34,9 +34,9 @@ def scan(
     """Return the libraries that the entries add to the minimal host, what is left out, and the findings."""
     inventory = inventory_of({**minimal_entries(), **entries})
     return (
-        {found.host_path: found for found in inventory.libraries if found.file_name not in MINIMAL},
+        {found.host_path: found for found in inventory.libraries if found.file_name not in OWN_LIBRARIES},
         [(entry.host_path, entry.reason) for entry in inventory.left_out],
-        [(f.level, f.code, f.subject, f.message) for f in inventory.findings],
+        [(f.level, f.code, f.subject, f.text) for f in inventory.findings],
     )
 
 
@@ -96,10 +96,9 @@ def test_aliases_of_the_catalog_are_names_without_a_link_on_the_host() -> None:
 
 def test_libcuda_and_nvml_keep_their_file_names_from_which_programs_read_the_version() -> None:
     inventory = inventory_of(minimal_entries())
-    assert [[name.name for name in found.names] for found in inventory.libraries] == [
-        ["libcuda.so", "libcuda.so.1", f"libcuda.so.{VERSION}"],
-        ["libnvidia-ml.so.1", f"libnvidia-ml.so.{VERSION}"],
-    ]
+    names_of = {found.file_name: [name.name for name in found.names] for found in inventory.libraries}
+    assert names_of[f"libcuda.so.{VERSION}"] == ["libcuda.so", "libcuda.so.1", f"libcuda.so.{VERSION}"]
+    assert names_of[f"libnvidia-ml.so.{VERSION}"] == ["libnvidia-ml.so.1", f"libnvidia-ml.so.{VERSION}"]
 
 
 def test_a_library_without_a_soname_has_its_file_name() -> None:
@@ -200,7 +199,7 @@ def test_the_drivers_version_wins_over_an_own_version_of_the_same_soname() -> No
             versioned("libnvidia-nvvm"): library("libnvidia-nvvm.so.4"),
         }
     )
-    assert list(found) == [versioned("libnvidia-nvvm")]
+    assert list(found) == []  # the minimal host has it already
     assert left_out == [
         (
             f"{LIBDIR}/libnvidia-nvvm.so.4.0.0",
@@ -331,7 +330,13 @@ def test_a_link_that_climbs_stays_below_the_root() -> None:
 @pytest.mark.parametrize("kind", ["dir", "fifo", "socket"])
 def test_what_has_a_librarys_name_and_is_no_file_is_not_taken(kind: str) -> None:
     found, left_out, findings = scan({versioned("libnvidia-encode"): {"kind": kind}})
-    assert (found, left_out, findings) == ({}, [], [])
+    path = versioned("libnvidia-encode")
+    assert (found, left_out) == ({}, [(path, "not a regular file")])
+    assert findings == [unusable(path, "not a regular file")]
+
+
+def test_a_directory_beside_the_libraries_is_nothing_of_the_drivers() -> None:
+    assert scan({f"{LIBDIR}/libnvidia-things/libnvidia-other.so.1": library("libnvidia-other.so.1")}) == ({}, [], [])
 
 
 def test_libraries_are_sorted_by_word_size_then_by_name() -> None:
@@ -342,8 +347,7 @@ def test_libraries_are_sorted_by_word_size_then_by_name() -> None:
     }
     assert [(found.elf.bits, found.file_name) for found in inventory_of(entries).libraries] == [
         (64, f"libEGL_nvidia.so.{VERSION}"),
-        (64, f"libcuda.so.{VERSION}"),
-        (64, f"libnvidia-ml.so.{VERSION}"),
+        *((64, name) for name in OWN_LIBRARIES),
         (32, f"libcuda.so.{VERSION}"),
     ]
 
@@ -367,6 +371,7 @@ def test_a_finding_is_made_once() -> None:
             level="warning",
             code="unusable-file",
             subject=versioned("libnvidia-cfg"),
-            message=unusable(versioned("libnvidia-cfg"), "empty file")[3],
+            message=f"{versioned('libnvidia-cfg')}: empty file; it is not injected",
+            remedy=Remedy("reinstall the package that it belongs to"),
         ),
     )

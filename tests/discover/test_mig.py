@@ -51,7 +51,7 @@ def devices(entries: Entries, options: BuildOptions | None = None) -> list[tuple
 
 
 def findings(entries: Entries) -> list[tuple[str, str, str]]:
-    return [(finding.code, finding.subject, finding.message) for finding in inventory_of(entries).findings]
+    return [(finding.code, finding.subject, finding.text) for finding in inventory_of(entries).findings]
 
 
 def cap(gi: int, ci: int | None = None, gpu: int = 0) -> str:

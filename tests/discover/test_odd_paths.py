@@ -7,6 +7,7 @@ from cdigen.plan.options import BuildOptions
 from cdigen.plan.plan import build_plan
 from tests.hosts import (
     LIBDIR,
+    OWN_LIBRARIES,
     VERSION,
     Entries,
     char,
@@ -47,12 +48,9 @@ def test_a_library_in_such_a_directory_does_not_hide_its_namesake(odd: str, show
         **user_space_entries(VERSION, "/usr/lib"),
     }
     inventory = inventory_of(entries)
-    assert [found.host_path for found in inventory.libraries] == [
-        f"/usr/lib/libcuda.so.{VERSION}",
-        f"/usr/lib/libnvidia-ml.so.{VERSION}",
-    ]
+    assert [found.host_path for found in inventory.libraries] == [f"/usr/lib/{name}" for name in OWN_LIBRARIES]
     path = f"/usr/lib64/nvidia/{shown}/libcuda.so.{VERSION}"
-    assert [(finding.subject, finding.message) for finding in inventory.findings] == [
+    assert [(finding.subject, finding.text) for finding in inventory.findings] == [
         (path, f"{path}: {REASON}; it is not injected; rename it")
     ]
     assert [(entry.host_path, entry.reason) for entry in inventory.left_out] == [(path, REASON)]
@@ -63,7 +61,7 @@ def test_a_program_behind_a_link_to_such_a_path_is_a_finding(odd: str, shown: st
     entries = {**minimal_entries(), "/usr/bin/nvidia-smi": link(f"/opt/{odd}/smi"), f"/opt/{odd}/smi": program()}
     inventory = inventory_of(entries)
     assert [file.kind for file in inventory.files] == ["firmware"]
-    assert [finding.message for finding in inventory.findings] == [
+    assert [finding.text for finding in inventory.findings] == [
         f"/opt/{shown}/smi: {REASON}; it is not injected; rename it"
     ]
 

@@ -14,7 +14,7 @@ from tests.hosts import LIBDIR, OTHER_VERSION, VERSION, Entries, kernel_entries,
 
 def test_a_driver_is_one_line() -> None:
     assert lines(check_driver(context_of(minimal_entries()))) == [
-        (f"ok driver {LIBDIR}/libcuda.so.{VERSION}: version {VERSION}, the kernel module's too; 2 libraries, 1 GPU")
+        (f"ok driver {LIBDIR}/libcuda.so.{VERSION}: version {VERSION}, the kernel module's too; 5 libraries, 1 GPU")
     ]
 
 

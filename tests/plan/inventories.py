@@ -128,6 +128,7 @@ def inventories(draw: st.DrawFn) -> Inventory:
             libcuda="/usr/lib/libcuda.so.999.88.77",
         ),
         libraries=tuple(sorted(found, key=lambda library: (-library.elf.bits, library.file_name))),
+        lacking=(),
         files=tuple(sorted(others, key=lambda file: (file.kind, file.container_paths, file.library_relative))),
         sockets=draw(
             st.sampled_from([(), (Socket(host_path="/run/a/socket", container_path="/run/a/socket", why="made up"),)])

@@ -30,6 +30,7 @@ def inventory(*libraries: Library, files: tuple[DriverFile, ...] = ()) -> Invent
     return Inventory(
         driver=Driver(version="999.88.77", machine="x86_64", kernel_version_source=None, libcuda="/usr/lib64/libcuda"),
         libraries=libraries,
+        lacking=(),
         files=files,
         sockets=(),
         control_nodes=(),

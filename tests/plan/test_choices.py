@@ -31,6 +31,7 @@ def build_options(draw: st.DrawFn) -> BuildOptions:
         capabilities=tuple(w for w in CAPABILITIES if draw(st.booleans())) or ("utility",),
         ipc=draw(st.booleans()),
         compat32=draw(st.booleans()),
+        allow_incomplete=draw(st.booleans()),
         devices=tuple(draw(st.lists(st.sampled_from(("0", "1:0", "GPU-ab cd")), max_size=2))) if by_name else (),
     )
 
@@ -59,6 +60,7 @@ def test_the_text_is_a_command_line() -> None:
         capabilities=("compute", "utility"),
         ipc=True,
         compat32=True,
+        allow_incomplete=True,
         devices=("0", "1"),
     )
 
@@ -67,7 +69,7 @@ def test_the_text_is_a_command_line() -> None:
     assert text == (
         "--driver-root=/run/nvidia/driver --dev-root=/ --mode=coherent --vendor=example.org --class=card --device=0"
         " --device=1 --device-name-strategy=uuid '--container-lib-dir=/usr/lib 64' --container-lib-dir=/lib"
-        " --capabilities=compute,utility --no-all --ipc --compat32"
+        " --capabilities=compute,utility --no-all --ipc --compat32 --allow-incomplete"
     )
 
 

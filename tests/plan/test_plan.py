@@ -21,6 +21,7 @@ from cdigen.plan.plan import (
 from cdigen.plan.spec import build_spec
 from tests.hosts import (
     LIBDIR,
+    OWN_LIBRARIES,
     VERSION,
     Entries,
     gpu_entries,
@@ -29,6 +30,7 @@ from tests.hosts import (
     library_entries,
     minimal_entries,
     text,
+    user_space_entries,
     uuid_of,
     without,
 )
@@ -184,15 +186,7 @@ def test_libraries_are_mounted_in_both_families_directories(machine: str) -> Non
     debian, other = CONTAINER_LIBRARY_DIRECTORIES[machine]
     assert (debian, other) == (f"/usr/lib/{machine}-linux-gnu", "/usr/lib64")
     assert container_paths(plan, Library) == {
-        f"{directory}/{name}"
-        for directory in (debian, other)
-        for name in (
-            "libcuda.so",
-            "libcuda.so.1",
-            f"libcuda.so.{VERSION}",
-            "libnvidia-ml.so.1",
-            f"libnvidia-ml.so.{VERSION}",
-        )
+        f"{directory}/{name}" for directory in (debian, other) for names in OWN_LIBRARIES.values() for name in names
     }
 
 
@@ -272,15 +266,14 @@ def test_sockets_are_left_out_with_the_option_that_takes_them() -> None:
 
 
 def with_32_bit() -> Entries:
-    made = library_entries("libcuda", "libcuda.so.1", "/usr/lib/i386-linux-gnu", machine="i386")
-    return {**minimal_entries(), **made}
+    return {**minimal_entries(), **user_space_entries(VERSION, "/usr/lib/i386-linux-gnu", "i386")}
 
 
 def test_32_bit_libraries_are_left_out_with_the_option_that_takes_them() -> None:
     plan = plan_of(with_32_bit())
     assert plan.mounts == plan_of(minimal_entries()).mounts
     assert [(entry.host_path, entry.reason) for entry in plan.left_out] == [
-        (f"/usr/lib/i386-linux-gnu/libcuda.so.{VERSION}", "32-bit; injected with --compat32")
+        (f"/usr/lib/i386-linux-gnu/{name}", "32-bit; injected with --compat32") for name in OWN_LIBRARIES
     ]
 
 
@@ -291,7 +284,8 @@ def test_32_bit_libraries_go_to_their_own_directories() -> None:
     } == {
         f"{directory}/{name}"
         for directory in CONTAINER_LIBRARY_DIRECTORIES_32
-        for name in ("libcuda.so", "libcuda.so.1", f"libcuda.so.{VERSION}")
+        for names in OWN_LIBRARIES.values()
+        for name in names
     }
     assert plan.left_out == ()
 

@@ -7,7 +7,7 @@ from cdigen.cdi.validate import find_violations
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.plan import build_plan
 from cdigen.plan.spec import build_spec
-from tests.hosts import LIBDIR, VERSION, Entries, char, inventory_of, minimal_entries, moved, without
+from tests.hosts import LIBDIR, OWN_LIBRARIES, VERSION, Entries, char, inventory_of, minimal_entries, moved, without
 
 READ_ONLY = ["ro", "nosuid", "nodev", "bind"]
 
@@ -37,7 +37,6 @@ def test_the_spec_of_a_small_host() -> None:
             node("/dev/dri/by-path/pci-0000:01:00.0-render", "/dev/dri/renderD128"),
         ]
     }
-    cuda, nvml = f"{LIBDIR}/libcuda.so.{VERSION}", f"{LIBDIR}/libnvidia-ml.so.{VERSION}"
     assert document_of(minimal_entries(), BuildOptions()) == {
         "cdiVersion": "0.5.0",
         "kind": "nvidia.com/gpu",
@@ -61,15 +60,10 @@ def test_the_spec_of_a_small_host() -> None:
                 ),
                 mount("/usr/bin/nvidia-smi", "/usr/bin/nvidia-smi"),
                 *(
-                    mount(source, f"{directory}/{name}")
+                    mount(f"{LIBDIR}/{file_name}", f"{directory}/{name}")
                     for directory in (LIBDIR, "/usr/lib64")
-                    for source, name in (
-                        (cuda, "libcuda.so"),
-                        (cuda, "libcuda.so.1"),
-                        (cuda, f"libcuda.so.{VERSION}"),
-                        (nvml, "libnvidia-ml.so.1"),
-                        (nvml, f"libnvidia-ml.so.{VERSION}"),
-                    )
+                    for file_name, names in OWN_LIBRARIES.items()
+                    for name in names
                 ),
             ],
         },
@@ -104,11 +98,11 @@ def test_the_spec_of_a_host_with_every_choice_made() -> None:
                     f"{root}/usr/lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin",
                     f"/lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin",
                 ),
-                mount(f"{libraries}/libcuda.so.{VERSION}", "/opt/lib/libcuda.so"),
-                mount(f"{libraries}/libcuda.so.{VERSION}", "/opt/lib/libcuda.so.1"),
-                mount(f"{libraries}/libcuda.so.{VERSION}", f"/opt/lib/libcuda.so.{VERSION}"),
-                mount(f"{libraries}/libnvidia-ml.so.{VERSION}", "/opt/lib/libnvidia-ml.so.1"),
-                mount(f"{libraries}/libnvidia-ml.so.{VERSION}", f"/opt/lib/libnvidia-ml.so.{VERSION}"),
+                *(
+                    mount(f"{libraries}/{file_name}", f"/opt/lib/{name}")
+                    for file_name, names in OWN_LIBRARIES.items()
+                    for name in names
+                ),
             ],
         },
     }
