@@ -76,7 +76,7 @@ def test_the_top_level_has_what_is_allowed_there() -> None:
 
 def test_every_test_file_is_collected(pytestconfig: pytest.Config) -> None:
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
-    passed_over = files - pytestconfig.stash[COLLECTED]
+    passed_over = files.difference(pytestconfig.stash[COLLECTED])
 
     if passed_over:  # or this is a run of some tests only
         command = [
