@@ -15,12 +15,17 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from cdigen.cdi.validate import find_violations
+from cdigen.cdi.engine_form import is_kind
 from cdigen.errors import DocumentError, FileError, ParseError, one_line
 from cdigen.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from cdigen.cdi.engine_form import Spec
+    from cdigen.schema import Violation
+
+    Load = Callable[[str], tuple[Spec | None, tuple[Violation, ...]]]
 
 DEFAULT_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
 """Where engines look, the one that counts more last."""
@@ -46,8 +51,8 @@ class SpecFile:
         path: its directory's path, as it was given, and its name.
         rank: the position of the directory: a higher one counts more.
         kind: the kind of its devices; None if it cannot be told.
-        document: the spec; None if the file is not a valid one.
-        problems: why it is not, one line each, with the path.
+        document: the spec as engines hold it; None if they do not take the file.
+        problems: why they do not, one line each, with the path.
     """
 
     path: str
@@ -155,12 +160,13 @@ class Registry:
         return f"{reason}; see what is there with: ls {' '.join(map(one_line, self.directories))}"
 
 
-def read_registry(directories: Sequence[str], load: Callable[[str], object]) -> Registry:
+def read_registry(directories: Sequence[str], load: Load) -> Registry:
     """Return what the directories offer.
 
     Args:
         directories: paths, the one that counts more last. One that is not there is empty.
-        load: reads the file at a path and returns its value, whatever its shape; raises `FileError` or `ParseError`.
+        load: reads the file at a path as engines do, see `engine_form.read_as_engines`; raises `FileError` or
+            `ParseError`.
 
     Raises:
         FileError: a directory cannot be read, or has more than `MAX_FILES` specs.
@@ -189,29 +195,27 @@ def _find_files(directory: str) -> list[str]:
     return [path for path in paths if os.path.islink(path) or not os.path.isdir(path)]
 
 
-def _read_file(path: str, rank: int, load: Callable[[str], object]) -> SpecFile:
+def _read_file(path: str, rank: int, load: Load) -> SpecFile:
     name = one_line(path)
     if os.path.exists(path) and not os.path.isfile(path):
         # Opening a pipe would wait for someone to write to it.
         problems: tuple[str, ...] = (f"{name} is not a regular file; remove it",)
         return SpecFile(path=path, rank=rank, kind=None, document=None, problems=problems)
     try:
-        document = load(path)
+        document, violations = load(path)
     except FileError as error:
         return SpecFile(path=path, rank=rank, kind=None, document=None, problems=(str(error),))
     except ParseError as error:
         return SpecFile(path=path, rank=rank, kind=None, document=None, problems=(f"{name}::$: {error}",))
-    violations = find_violations(document)
-    kind = document.get("kind") if isinstance(document, dict) else None
-    known = isinstance(kind, str) and all(violation.place != "$.kind" for violation in violations)
+    kind = str((document or {}).get("kind", ""))
     problems = tuple(f"{name}::{violation.place}: {violation.message}" for violation in violations[:_MAX_PROBLEMS])
     if len(violations) > _MAX_PROBLEMS:
         problems += (f"{name}: {len(violations) - _MAX_PROBLEMS} more violations",)
     return SpecFile(
         path=path,
         rank=rank,
-        kind=cast("str", kind) if known else None,
-        document=None if violations else cast("dict[str, object]", document),
+        kind=kind if is_kind(kind) else None,
+        document=None if violations else document,
         problems=problems,
     )
 

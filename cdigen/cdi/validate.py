@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdigen.cdi.engine_form import MAX_ANNOTATION_BYTES
 from cdigen.cdi.places import find_in_edits, find_texts, find_values
-from cdigen.cdi.version import KNOWN_VERSIONS, find_needs, version_key
+from cdigen.cdi.version import find_version_violations
 from cdigen.schema import Violation, find_schema_violations, format_place, preview, sort_violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cdigen.cdi.places import Path
-
-MAX_ANNOTATION_BYTES = 256 * 1024
-"""The most that the keys and values of one set of annotations may have together, as in Kubernetes."""
 
 _UNIQUE_IN_EDITS = (
     # Of two entries for one path or variable, engines silently take the later: nobody wrote that on purpose.
@@ -39,28 +37,13 @@ def find_violations(document: object, *, hook_free: bool = False) -> tuple[Viola
     return sort_violations(
         [
             *find_schema_violations(document, "cdi"),
-            *_find_version_violations(document),
+            *find_version_violations(document),
             *_find_repeats(document),
             *_find_large_annotations(document),
             *_find_broken_text(document),
             *(_find_hooks(document) if hook_free else ()),
         ]
     )
-
-
-def _find_version_violations(document: object) -> Iterator[Violation]:
-    for path, declared in find_values(document, ("cdiVersion",)):
-        if not isinstance(declared, str) or declared not in KNOWN_VERSIONS:
-            continue  # the schema says so
-        for need in find_needs(document):
-            version = need.feature.version
-            if version_key(version) > version_key(declared):
-                more = f" (and {need.count - 1} more)" if need.count > 1 else ""
-                message = (
-                    f"{declared} is too low: {format_place(need.path)}{more} needs {version}, "
-                    f"where {need.feature.reason}"
-                )
-                yield Violation(place=format_place(path), message=message)
 
 
 def _find_repeats(document: object) -> Iterator[Violation]:

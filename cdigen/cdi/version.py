@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.cdi.places import EDITS, find_values
+from cdigen.schema import Violation, format_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cdigen.cdi.places import Path
 
@@ -133,3 +134,19 @@ def required_version(document: object) -> str:
     """
     needed = [need.feature.version for need in find_needs(document)]
     return max(needed, key=version_key, default=LOWEST_VERSION)
+
+
+def find_version_violations(document: object) -> Iterator[Violation]:
+    """Yield what a document has that the version which it declares has not; nothing if that is no known version."""
+    for path, declared in find_values(document, ("cdiVersion",)):
+        if not isinstance(declared, str) or declared not in KNOWN_VERSIONS:
+            continue  # the schema says so
+        for need in find_needs(document):
+            version = need.feature.version
+            if version_key(version) > version_key(declared):
+                more = f" (and {need.count - 1} more)" if need.count > 1 else ""
+                message = (
+                    f"{declared} is too low: {format_place(need.path)}{more} needs {version}, "
+                    f"where {need.feature.reason}"
+                )
+                yield Violation(place=format_place(path), message=message)

@@ -18,6 +18,7 @@ from cdigen.oci.edits import apply_edits
 from cdigen.parse.document import parse_document
 from cdigen.report import emit, say
 from cdigen.schema import summarise
+from cdigen.specs.reading import parse_spec
 from cdigen.wording import count
 from cdigen.write import write_file
 
@@ -49,7 +50,7 @@ def run_inject(config: str, *, devices: Sequence[str], spec_dirs: Sequence[str],
             )
     path = os.path.join(config, "config.json") if config != "-" and os.path.isdir(config) else config
     document = _load_config(path)
-    registry = read_registry(spec_dirs or DEFAULT_DIRECTORIES, _load_spec)
+    registry = read_registry(spec_dirs or DEFAULT_DIRECTORIES, lambda path: parse_spec(read_input(path)))
     edits = registry.resolve(devices)
     _warn_of_invalid(registry)
     view = View(LiveHost())
@@ -73,10 +74,6 @@ def _load_config(path: str) -> dict[str, object]:
     if violations:
         raise DocumentError(f"{name} is not an OCI runtime configuration: {summarise(violations)}; {_MAKE_ONE}")
     return cast("dict[str, object]", document)
-
-
-def _load_spec(path: str) -> object:
-    return parse_document(read_input(path), is_json=path.endswith(".json"))
 
 
 def _warn_of_invalid(registry: Registry) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING
 
-from cdigen.cdi.validate import find_violations
 from cdigen.commands.target import read_input
 from cdigen.errors import DocumentError, ParseError, one_line
-from cdigen.parse.document import parse_document
 from cdigen.schema import summarise
+from cdigen.specs.reading import parse_spec
+
+if TYPE_CHECKING:
+    from cdigen.cdi.engine_form import Spec
 
 
-def load_spec(path: str) -> dict[str, object]:
+def load_spec(path: str) -> Spec:
     """Return the document of the valid spec in the file at `path`; "-" is standard input.
 
     Raises:
@@ -21,22 +23,21 @@ def load_spec(path: str) -> dict[str, object]:
     return read_spec(read_input(path), path)
 
 
-def read_spec(data: bytes, path: str) -> dict[str, object]:
-    """Return the document of a valid spec.
+def read_spec(data: bytes, path: str) -> Spec:
+    """Return a spec as engines hold it.
 
     Args:
         data: the spec.
-        path: where it is; a name that ends in ".json" says that it is JSON.
+        path: where it is, for the error.
 
     Raises:
-        DocumentError: it is not a valid spec; its first violations are named.
+        DocumentError: engines would not take it; the first reasons are named.
     """
     name = one_line(path)
     try:
-        document = parse_document(data, is_json=path.endswith(".json"))
+        document, violations = parse_spec(data)
     except ParseError as error:
         raise DocumentError(f"{name}: {error}; write it anew with: cdigen generate") from error
-    violations = find_violations(document)
-    if violations:
+    if document is None or violations:
         raise DocumentError(f"{name} is not a valid spec: {summarise(violations)}; write it anew with: cdigen generate")
-    return cast("dict[str, object]", document)
+    return document

@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from cdigen.cdi.places import find_in_edits
 from cdigen.cdi.registry import MAX_FILES, SUFFIXES, SpecFile
-from cdigen.cdi.validate import find_violations
 from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, unreadable
 from cdigen.errors import ParseError, one_line
 from cdigen.host import LinkError
-from cdigen.parse.document import parse_document
 from cdigen.schema import summarise
+from cdigen.specs.reading import parse_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from cdigen.doctor.diagnosis import Context
 
@@ -165,14 +164,13 @@ def read_spec(context: Context, path: str, data: bytes, mode: int) -> FoundSpec:
         mode: its permission bits; 0 if they are not known.
     """
     ours = context.is_ours(data)
-    document: object = None
+    document = None
     try:
-        document = parse_document(data, is_json=path.endswith(".json"))
-        violations = find_violations(document)
+        document, violations = parse_spec(data)
         problems = (summarise(violations),) if violations else ()
     except ParseError as error:
         problems = (one_line(str(error)),)
-    kind = document.get("kind") if isinstance(document, dict) else None
+    kind = str((document or {}).get("kind", ""))
     hooks = tuple(
         dict.fromkeys(value for _, value in find_in_edits(document, ("hooks", "*", "path")) if isinstance(value, str))
     )
@@ -180,8 +178,8 @@ def read_spec(context: Context, path: str, data: bytes, mode: int) -> FoundSpec:
         file=SpecFile(
             path=path,
             rank=0,
-            kind=kind if isinstance(kind, str) and (ours or not problems or kind.startswith(_NVIDIA)) else None,
-            document=None if problems else cast("Mapping[str, object]", document),
+            kind=kind if kind and (ours or not problems or kind.startswith(_NVIDIA)) else None,
+            document=None if problems else document,
             problems=problems,
         ),
         directory=path.rpartition("/")[0],

@@ -72,7 +72,11 @@ def _add_net_devices(config: dict[str, object], devices: Sequence[Item]) -> None
 def _add_mounts(config: dict[str, object], mounts: Sequence[Item]) -> None:
     if not mounts:
         return
-    new = {cast("str", mount["containerPath"]): _to_oci_mount(mount) for mount in mounts}
+    new: dict[str, Item] = {}
+    for mount in mounts:  # of several at one path, the last counts, in its place
+        path = cast("str", mount["containerPath"])
+        new.pop(path, None)
+        new[path] = _to_oci_mount(mount)
     there = cast("list[Item]", take_array(config, "mounts"))
     kept = [mount for mount in there if mount["destination"] not in new]
     # Parents first: what is mounted on /a after /a/b would hide it. Of one depth, the order stays.

@@ -13,12 +13,14 @@ import pytest
 
 from cdigen.cdi.registry import MAX_FILES, SourcedEdits, read_registry
 from cdigen.errors import CdigenError, DocumentError, FileError
-from cdigen.parse.document import parse_document
+from cdigen.specs.reading import parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cdigen.cdi.engine_form import Spec
     from cdigen.cdi.registry import Registry
+    from cdigen.schema import Violation
 
 
 def spec(*names: str, kind: str = "example.com/gpu", **more: object) -> dict[str, object]:
@@ -27,9 +29,9 @@ def spec(*names: str, kind: str = "example.com/gpu", **more: object) -> dict[str
     return {"cdiVersion": "0.6.0", "kind": kind, "devices": devices, **more}
 
 
-def load(path: str) -> object:
+def load(path: str) -> tuple[Spec | None, tuple[Violation, ...]]:
     try:
-        return parse_document(Path(path).read_bytes(), is_json=path.endswith(".json"))
+        return parse_spec(Path(path).read_bytes())
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror}") from error
 
@@ -270,7 +272,7 @@ def test_a_directory_of_very_many_specs_is_refused(place: Path) -> None:
 def test_an_error_of_the_reader_s_own_is_not_hidden(place: Path) -> None:
     make(("low/a.json", spec("one")))
 
-    def fail(path: str) -> object:
+    def fail(path: str) -> tuple[Spec | None, tuple[Violation, ...]]:
         raise CdigenError(path)
 
     with pytest.raises(CdigenError):

@@ -265,12 +265,11 @@ def test_a_spec_that_is_not_valid_is_named_with_all_violations(specs: Path, bund
         [
             (
                 "cdigen: error: specs/example.json::$.devices[0].containerEdits.env[0]: 'A' is not an environment"
-                " entry: NAME=VALUE, without a NUL character"
+                " entry: NAME=VALUE"
             ),
-            "cdigen: error: specs/example.json::$.devices[0].containerEdits.mounts[0]: key 'containerPath' is missing",
             (
-                "cdigen: error: specs/example.json::$.devices[0].containerEdits.mounts[0].hostPath: 'x' is not an"
-                " absolute path without control characters"
+                "cdigen: error: specs/example.json::$.devices[0].containerEdits.mounts[0]: key 'containerPath' is"
+                " missing or empty"
             ),
             "cdigen: error: no valid spec in specs has example.com/gpu=0; if it is in specs/example.json, mend that",
         ],
@@ -285,7 +284,10 @@ def test_a_spec_that_is_not_valid_and_not_needed_is_a_warning(specs: Path, bundl
     config = bundle / "config.json"
     assert (run.code, run.out, config.read_text()) == (0, "", TEXT)
     assert run.err.splitlines() == [
-        f"cdigen: warning: {specs}/bad.yaml::$: key 'cdiVersion' is missing (and 2 more); this spec was passed over",
+        (
+            f"cdigen: warning: {specs}/bad.yaml::$: key 'cdiVersion' is missing or empty (and 2 more); this spec was"
+            " passed over"
+        ),
         f"cdigen: wrote {config}: {SUMMARY}",
     ]
 
@@ -387,7 +389,7 @@ def test_a_name_cannot_forge_another_line(specs: Path, bundle: Path, cdigen: Cdi
     assert (run.code, run.err.replace(str(specs), "specs").splitlines()) == (
         1,
         [
-            "cdigen: error: specs/x\\ny.json::$: line 1, column 1: expecting value",
+            "cdigen: error: specs/x\\ny.json::$: no document in it",
             "cdigen: error: no valid spec in specs has a/b=\\x1b; if it is in specs/x\\ny.json, mend that",
         ],
     )
@@ -403,4 +405,5 @@ def test_no_elf_is_read_for_it(specs: Path, bundle: Path) -> None:
     )
 
     assert "elftools" not in done.stderr
-    assert "jsonschema" in done.stderr
+    assert "jsonschema" not in done.stderr
+    assert "yaml" in done.stderr

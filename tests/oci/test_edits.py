@@ -250,6 +250,15 @@ def test_of_two_mounts_on_one_place_the_later_edit_s_counts() -> None:
     assert apply({}, first, second) == {"mounts": [{"destination": "/c", "source": "/2"}]}
 
 
+def test_of_two_mounts_on_one_place_in_one_spec_the_later_counts_in_its_own_place() -> None:
+    paths = (("/1", "/c"), ("/2", "/d"), ("/3", "/c"))
+    edits = {"mounts": [{"hostPath": source, "containerPath": target} for source, target in paths]}
+
+    assert apply({}, edits) == {
+        "mounts": [{"destination": "/d", "source": "/2"}, {"destination": "/c", "source": "/3"}]
+    }
+
+
 def test_a_hook_goes_to_the_end_of_the_list_of_its_name_with_all_that_it_has() -> None:
     config = {"hooks": {"prestart": [{"path": "/there"}], "poststop": [{"path": "/x", "args": ["x"]}]}}
     edits = {
