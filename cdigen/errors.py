@@ -19,11 +19,14 @@ class CdigenError(Exception):
         remedy: what to do about it.
         subject: the path or the name that it is about; "" if it is about none.
         findings: what was found on the way and may be the cause.
+        is_reported: whether standard output has a report already, or cannot have one, so that the error is not written
+            there too.
     """
 
     exit_code = 1
     code = "error"
     findings: tuple[Finding, ...] = ()
+    is_reported = False
 
     def __init__(
         self, message: str, *, hint: str = "", commands: tuple[str, ...] = (), subject: str = "", code: str = ""

@@ -8,19 +8,53 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import click
-
-from cdigen.cli import cli
-from cdigen.errors import CdigenError, FileError, InvalidSpecError, one_line
-from cdigen.report import say_findings
+from cdigen.errors import CdigenError, FileError, InvalidSpecError, UsageError, one_line
+from cdigen.report import emit_error, say, say_findings, stdout_error
 
 if TYPE_CHECKING:
     from typing import NoReturn
+
+    import click
 
 INTERRUPTED = 130
 """What a shell reports for a program that Ctrl-C has ended: 128 + SIGINT."""
 
 _STDOUT_ERRORS = (errno.ENOSPC, errno.EBADF, errno.EIO)
+
+_PACKAGES = {"click": "click", "elftools": "pyelftools", "jsonschema": "jsonschema", "yaml": "PyYAML"}
+"""The packages that cdigen needs (pyproject.toml), by the module that each brings."""
+
+_USAGE_CODES = {
+    "NoSuchCommand": "unknown-command",
+    "NoSuchOption": "unknown-option",
+    "MissingParameter": "missing-argument",
+    "BadParameter": "invalid-value",
+}
+"""The codes of click's errors, by the names of their classes; all others have `UsageError`'s own."""
+
+
+class _Interrupted(CdigenError):  # noqa: N818 - it is no fault
+    """The user has ended the run."""
+
+    exit_code = INTERRUPTED
+    code = "interrupted"
+
+
+class _ClickError(UsageError):
+    """A mistake in the arguments, as click says it."""
+
+    def __init__(self, error: click.ClickException) -> None:
+        context = getattr(error, "ctx", None)
+        super().__init__(
+            one_line(error.format_message()).removesuffix("."),
+            commands=(f"{context.command_path} --help",) if context else (),
+            code=_USAGE_CODES.get(type(error).__name__, ""),
+        )
+        self.exit_code = error.exit_code
+
+    def __str__(self) -> str:
+        stop = "" if self.message.endswith("?") else "."
+        return f"{self.message}{stop}" + "".join(f" Try '{command}'." for command in self.remedy.commands)
 
 
 def main() -> NoReturn:
@@ -56,6 +90,34 @@ def run(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # they are text files here
     try:
+        return _run_command(arguments)
+    except BrokenPipeError:
+        # The reader has gone; standard output must not be flushed again on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except KeyboardInterrupt:
+        failure: CdigenError = _Interrupted("interrupted; a spec that is on the disk is whole")
+    except CdigenError as error:
+        failure = error
+    except Exception as error:
+        if os.environ.get("CDIGEN_DEBUG"):
+            raise
+        failure = _failure_of(error)
+    say_findings(failure.findings)
+    say("error", str(failure))
+    if not failure.is_reported and _wants_json(arguments):
+        with suppress(OSError, CdigenError):  # the line and the exit code say it too
+            emit_error(failure)
+    return failure.exit_code
+
+
+def _run_command(arguments: list[str]) -> int:
+    """Do what the command line says; click's errors become ours."""
+    import click
+
+    from cdigen.cli import cli
+
+    try:
         # Not cli.main, which ends the process itself when a pipe breaks.
         with cli.make_context("cdigen", list(arguments)) as context:
             result = cli.invoke(context)
@@ -65,35 +127,52 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except click.ClickException as error:
-        return _fail(one_line(error.format_message()), error.exit_code, error)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted; a spec that is on the disk is whole", INTERRUPTED)
-    except CdigenError as error:
-        say_findings(error.findings)
-        return _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        # The reader has gone; standard output must not be flushed again on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
-    except Exception as error:
-        if os.environ.get("CDIGEN_DEBUG"):
-            raise
-        if isinstance(error, OSError) and error.filename is None and error.errno in _STDOUT_ERRORS:
-            # What is read and written here makes a FileError: this is click, with its help.
-            return _fail(
-                f"cannot write to standard output: {error.strerror}; make room, or write elsewhere", FileError.exit_code
-            )
-        return _fail(
-            f"internal error: {type(error).__name__}: {one_line(str(error))}; please report it with the output of"
-            " cdigen snapshot; CDIGEN_DEBUG=1 shows where it happened",
-            InvalidSpecError.exit_code,
-        )
+        raise _ClickError(error) from error
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
     return result if isinstance(result, int) else 0
 
 
-def _fail(message: str, code: int, usage: click.ClickException | None = None) -> int:
-    context = getattr(usage, "ctx", None)
-    hint = f"{'' if message.endswith(('.', '?')) else '.'} Try '{context.command_path} --help'." if context else ""
-    with suppress(OSError):  # the exit code says it too
-        sys.stderr.write(f"cdigen: error: {one_line(message)}{hint}\n")
-    return code
+def _wants_json(arguments: list[str]) -> bool:
+    """Tell whether an error is to be reported as JSON too.
+
+    By the words themselves: what is wrong may be that they cannot be parsed.
+    """
+    words = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    command = next((word for word in words if not word.startswith("-")), "")
+    variable = os.environ.get(f"CDIGEN_{command}_JSON".replace("-", "_").upper(), "")
+    return "--json" in words or variable.strip().lower() in ("1", "true", "t", "yes", "y", "on")  # click's words
+
+
+def _failure_of(error: Exception) -> CdigenError:
+    """Return what is said of an error that nothing has caught."""
+    if isinstance(error, ImportError):
+        return _installation_error(error)
+    if isinstance(error, OSError) and error.filename is None and error.errno in _STDOUT_ERRORS:
+        # What is read and written here makes a FileError: this is click, with its help.
+        return stdout_error(error)
+    return InvalidSpecError(
+        f"internal error: {type(error).__name__}: {one_line(str(error))}",
+        hint="please report it with the output of cdigen snapshot; CDIGEN_DEBUG=1 shows where it happened",
+        code="internal-error",
+    )
+
+
+def _installation_error(error: ImportError) -> FileError:
+    """Return what is said of a module that is missing, or is not the one that cdigen needs."""
+    name = one_line(error.name or "")
+    package = _PACKAGES.get(name.partition(".")[0], "")
+    is_missing = isinstance(error, ModuleNotFoundError)
+    message = f"the Python module {name} is missing" if is_missing else f"a Python module is damaged: {error}"
+    if package and sys.prefix != sys.base_prefix:  # elsewhere the system's package manager may refuse pip
+        import shlex
+
+        return FileError(
+            message,
+            hint="install it",
+            commands=(f"{shlex.quote(sys.executable)} -m pip install --force-reinstall {package}",),
+            subject=name,
+            code="missing-module",
+        )
+    what = f"install the package {package} for {one_line(sys.executable)}, or " if package else ""
+    return FileError(message, hint=f"{what}install cdigen again", subject=name, code="missing-module")

@@ -16,6 +16,7 @@ from cdigen.errors import FileError, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from cdigen.errors import CdigenError
     from cdigen.findings import Finding, Remedy
     from cdigen.inventory import LeftOut
 
@@ -33,12 +34,47 @@ def emit(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise FileError(f"cannot write to standard output: {error.strerror}; make room, or write elsewhere") from error
+        raise stdout_error(error) from error
+
+
+def emit_bytes(data: bytes) -> None:
+    """Write `data` to standard output; see `emit`."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise stdout_error(error) from error
+
+
+def stdout_error(error: OSError) -> FileError:
+    """Return what is said where standard output cannot be written."""
+    failure = FileError(
+        f"cannot write to standard output: {error.strerror}",
+        hint="make room, or write elsewhere",
+        code="cannot-write-stdout",
+    )
+    failure.is_reported = True
+    return failure
 
 
 def emit_json(command: str, fields: dict[str, object]) -> None:
     """Write the report of `command` as one JSON document; see `emit`."""
     emit(json.dumps({"report": command, **fields}, indent=2) + "\n")
+
+
+def emit_error(error: CdigenError) -> None:
+    """Write an error as one JSON document, in place of the report that there would have been; see `emit`."""
+    fields = {
+        "code": error.code,
+        "exitCode": error.exit_code,
+        "subject": one_line(error.subject),
+        "message": one_line(error.message),
+        "remedy": remedy_to_json(error.remedy),
+        "findings": findings_to_json(error.findings),
+    }
+    emit(json.dumps({"error": fields}, indent=2) + "\n")
 
 
 def say(level: str, message: str) -> None:

@@ -40,7 +40,7 @@ _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP}
 
 _ADVICE = {
     errno.EACCES: "run as root, or choose another output file",
-    errno.EPERM: "run as root, or see whether it is immutable (lsattr)",
+    errno.EPERM: "run as root, or check whether it is immutable (lsattr)",
     errno.EROFS: "choose an output file on a file system that can be written",
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some of the quota",
@@ -49,7 +49,7 @@ _ADVICE = {
     errno.ELOOP: "remove the loop of symbolic links",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EBUSY: "it is a mount point; write to the file on the other side of the mount",
-    errno.EIO: "see the kernel's log (dmesg) for the device's errors",
+    errno.EIO: "look for errors of the disk in the kernel's log (dmesg)",
 }
 _ADVICE_TO_REMOVE = {
     **_ADVICE,
@@ -96,11 +96,19 @@ def write_file(
             _replace(name, directory_fd, data, mode)
             return True
     except _UnfitError as error:
-        raise FileError(f"cannot write {one_line(shown)}: {one_line(str(error))}") from error
+        raise FileError(
+            f"cannot write {one_line(shown)}: {one_line(error.reason)}",
+            hint=error.hint,
+            subject=shown,
+            code="unfit-output",
+        ) from error
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        advice = _ADVICE.get(error.errno or 0, "choose another output file")
-        raise FileError(f"cannot write {one_line(shown)}: {reason}: {advice}") from error
+        raise FileError(
+            f"cannot write {one_line(shown)}: {os.strerror(error.errno) if error.errno else error}",
+            hint=_ADVICE.get(error.errno or 0, "choose another output file"),
+            subject=shown,
+            code="cannot-write",
+        ) from error
 
 
 def read_head(path: str, size: int) -> bytes | None:
@@ -160,27 +168,35 @@ def remove_file(
     except FileNotFoundError:
         return "absent"
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        advice = _ADVICE_TO_REMOVE.get(error.errno or 0, "remove it by hand")
-        raise FileError(f"cannot remove {one_line(shown)}: {reason}: {advice}") from error
+        raise FileError(
+            f"cannot remove {one_line(shown)}: {os.strerror(error.errno) if error.errno else error}",
+            hint=_ADVICE_TO_REMOVE.get(error.errno or 0, "remove it by hand"),
+            subject=shown,
+            code="cannot-remove",
+        ) from error
 
 
 class _UnfitError(Exception):
-    """The path is not one that a file can be written to; the message has the reason and the way out."""
+    """The path is not one that a file can be written to; has the reason and the way out."""
+
+    def __init__(self, reason: str, hint: str) -> None:
+        self.reason = reason
+        self.hint = hint
+        super().__init__(reason)
 
 
 def _resolve(path: str) -> tuple[str, str]:
     """Return the directory and the name of the file that `path` is, or leads to by symbolic links."""
     if "\0" in path:
-        raise _UnfitError("a NUL character in the path: choose another output file")
+        raise _UnfitError("a NUL character in the path", "choose another output file")
     if os.path.basename(path) in {"", ".", ".."}:
-        raise _UnfitError("it is the path of a directory: name a file in it")
+        raise _UnfitError("it is the path of a directory", "name a file in it")
     if _is_link(path):
         try:
             path = os.path.realpath(path, strict=True)
         except FileNotFoundError as error:
             target = os.readlink(path)
-            raise _UnfitError(f"it is a symbolic link to {target}, which is missing: remove the link") from error
+            raise _UnfitError(f"it is a symbolic link to {target}, which is missing", "remove the link") from error
     directory, name = os.path.split(path)
     return directory or ".", name
 
@@ -256,9 +272,9 @@ def _is_regular(name: str, directory_fd: int) -> bool:
     except FileNotFoundError:
         return False
     if stat.S_ISDIR(mode):
-        raise _UnfitError("it is a directory: name a file in it")
+        raise _UnfitError("it is a directory", "name a file in it")
     if not stat.S_ISREG(mode):
-        raise _UnfitError("it is not a regular file: choose another output file")
+        raise _UnfitError("it is not a regular file", "choose another output file")
     return True
 
 

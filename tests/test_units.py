@@ -280,7 +280,7 @@ def test_an_uninstallation_heeds_the_places_of_the_settings(tmp_path: Path) -> N
         f"cdigen: removed {tmp_path}/elsewhere/facts.yaml",
         f"cdigen: removed {tmp_path}/elsewhere/nvidia-gds.yaml",
         f"cdigen: removed {tmp_path}/elsewhere/nvidia.yaml",
-        f"cdigen: {tmp_path}/elsewhere/facts.yaml is not there",
+        f"cdigen: no such file: {tmp_path}/elsewhere/facts.yaml",
     ]
     assert files_below(tmp_path) == {"/etc/cdi/mine.yaml", "/etc/cdigen/cdigen.env"}
 

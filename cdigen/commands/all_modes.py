@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from cdigen.commands.own_files import HEAD_BYTES, is_ours, output_of, standing_file
 from cdigen.commands.rendering import check_rendered, render_plan
 from cdigen.errors import CdigenError, FileError, IncompleteError, InvalidSpecError, one_line
+from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
+from cdigen.report import remedy_to_json
 from cdigen.write import remove_file, write_file
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class Done:
         state: "left" is a file that is not ours or is not known to be wrong, "failed" one that could not be changed.
         devices: the qualified names that it offers, if it was written or is unchanged.
         message: one line for the user.
+        remedy: what to do about it.
         level: the line's, as of `say`; "" for plain information.
         exit_code: 0, or that of the error for which it failed.
     """
@@ -70,12 +73,25 @@ class Done:
     state: State
     devices: tuple[str, ...]
     message: str
+    remedy: Remedy = NOTHING_TO_DO
     level: Literal["", "warning", "error"] = ""
     exit_code: int = 0
 
+    @property
+    def text(self) -> str:
+        """The message and the remedy as one line."""
+        return sentence(self.message, self.remedy)
+
     def to_json(self) -> dict[str, object]:
         """Return it as a JSON value."""
-        return {"mode": self.mode, "output": self.output, "state": self.state, "devices": list(self.devices)}
+        return {
+            "mode": self.mode,
+            "output": self.output,
+            "state": self.state,
+            "devices": list(self.devices),
+            "message": self.message,
+            "remedy": remedy_to_json(self.remedy),
+        }
 
 
 def prepare_others(planner: Planner, options: BuildOptions, main: str) -> tuple[Prepared, ...]:
@@ -95,7 +111,9 @@ def prepare_others(planner: Planner, options: BuildOptions, main: str) -> tuple[
 def _prepare(planner: Planner, options: BuildOptions, output: str) -> Prepared:
     mode = options.mode
     if options.coherent is not None and not planner.knows_coherence:
-        error = IncompleteError("NVML alone tells which GPUs are coherent; ask it with: --nvml always")
+        error = IncompleteError(
+            "only NVML tells which GPUs are coherent", hint="ask it with --nvml always", code="coherence-unknown"
+        )
         return Prepared(mode=mode, output=output, error=error)
     try:
         planned = planner.plan(options)
@@ -126,12 +144,14 @@ def _settle(one: Prepared) -> Done | None:
         if one.error is not None:
             if not os.path.lexists(one.output):
                 quiet = isinstance(one.error, IncompleteError)
-                return None if quiet else _left(one, f"no spec of mode {one.mode} was written: {one.error}")
-            return _left(one, f"{shown} is left as it is, right or not: {one.error}")
+                what = f"no spec of mode {one.mode} was written"
+                return None if quiet else _left(one, f"{what}: {one.error.message}", one.error.remedy)
+            return _left(one, f"left {shown} as it is: {one.error.message}", one.error.remedy)
         if one.planned is None:
             return _remove(one, shown)
         if standing_file(one.output) == "foreign":
-            return _left(one, f"{shown} was not written by cdigen and is left as it is; remove it, then generate again")
+            message = f"left {shown} as it is: it was not written by cdigen"
+            return _left(one, message, Remedy("remove it and run cdigen generate again"))
         changed = write_file(one.output, one.data)
     except FileError as error:
         return Done(
@@ -139,7 +159,8 @@ def _settle(one: Prepared) -> Done | None:
             output=one.output,
             state="failed",
             devices=(),
-            message=str(error),
+            message=error.message,
+            remedy=error.remedy,
             level="error",
             exit_code=error.exit_code,
         )
@@ -158,11 +179,14 @@ def _remove(one: Prepared, shown: str) -> Done | None:
     if outcome == "absent":
         return None
     if outcome == "left":
-        return _left(one, f"{shown} has no device to offer but was not written by cdigen; remove it by hand")
+        message = f"left {shown}, which has no device to offer: it was not written by cdigen"
+        return _left(one, message, Remedy("remove it by hand"))
     return Done(
         mode=one.mode, output=one.output, state="removed", devices=(), message=f"removed {shown}: its devices are gone"
     )
 
 
-def _left(one: Prepared, message: str) -> Done:
-    return Done(mode=one.mode, output=one.output, state="left", devices=(), message=message, level="warning")
+def _left(one: Prepared, message: str, remedy: Remedy) -> Done:
+    return Done(
+        mode=one.mode, output=one.output, state="left", devices=(), message=message, remedy=remedy, level="warning"
+    )

@@ -246,4 +246,4 @@ def _left_out_text(left_out: list[LeftOut]) -> str:
 def _findings_text(findings: tuple[Finding, ...]) -> str:
     if not findings:
         return ""
-    return "\nfindings\n" + "".join(f"  {finding.level}: {finding.message}\n" for finding in findings)
+    return "\nfindings\n" + "".join(f"  {finding.level}: {finding.text}\n" for finding in findings)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.commands.facts_text import compare_entries
+from cdigen.commands.own_files import RECORD
 from cdigen.commands.planning import Planner
 from cdigen.commands.record import parse_note
 from cdigen.commands.snapshot import Asked, ask_everything
@@ -91,7 +92,11 @@ def run_facts_diff(target: Target, *, facts: str, as_json: bool) -> int:
 
 def _load(facts: str, target: Target) -> Snapshot:
     if facts == "-" and target.snapshot == "-":
-        raise UsageError("--facts and --snapshot cannot both be standard input; name a file with one of them")
+        raise UsageError(
+            "--facts and --snapshot cannot both be standard input",
+            hint="name a file with one of them",
+            code="conflicting-options",
+        )
     if facts != "-":
         _check_is_there(facts)
     return load_snapshot(read_input(facts), facts)
@@ -102,8 +107,11 @@ def _check_is_there(facts: str) -> None:
         os.lstat(facts)
     except FileNotFoundError as error:
         raise FileError(
-            f"cannot read {one_line(facts)}: there is no record; keep the facts behind the next spec with: cdigen"
-            " generate --record FILE, or name another file"
+            f"cannot read {one_line(facts)}: there is no such record",
+            hint="name another file, or keep the facts behind the next spec with",
+            commands=(f"cdigen generate --record {RECORD}",),
+            subject=facts,
+            code="no-record",
         ) from error
     except (OSError, ValueError):
         return  # whoever reads it says why it cannot be

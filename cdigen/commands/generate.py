@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cdigen.commands.own_files import output_of
 from cdigen.commands.planning import Planner
 from cdigen.commands.rendering import check_rendered, render_plan, validate_rendered
-from cdigen.errors import FileError, UsageError
-from cdigen.report import emit_json, findings_to_json, left_out_to_json, say, say_findings
+from cdigen.errors import UsageError, one_line
+from cdigen.report import emit_bytes, emit_json, findings_to_json, left_out_to_json, say, say_findings
 from cdigen.write import write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from cdigen.commands.all_modes import Done, Prepared
     from cdigen.commands.planning import Planned
     from cdigen.commands.record import Kept, Recorder
@@ -56,26 +57,18 @@ def run_generate(
     if file_format is None:
         file_format = "json" if output.endswith(".json") else "yaml"
     if as_json and output == "-":
-        raise UsageError("--json reports on standard output, where --output - writes the spec; choose one of them")
+        raise UsageError(
+            "--json reports on standard output, where --output - writes the spec",
+            hint="use one of them",
+            code="conflicting-options",
+        )
     if all_modes:
         _check_all_modes(options, output, file_format)
     if record is not None:
         from cdigen.commands.record import check_record
 
         check_record(record, output, snapshot=target.snapshot)
-    if wait:
-        from cdigen.commands.waiting import check_wait
-
-        check_wait(target)
-    said: tuple[Finding, ...] = ()
-    if create_nodes:
-        from cdigen.commands.make_nodes import make_nodes_first
-
-        said = make_nodes_first(target, wait=wait)
-    elif wait:
-        from cdigen.commands.waiting import wait_for_driver
-
-        wait_for_driver(target, wait)
+    said = _await_driver(target, create_nodes=create_nodes, wait=wait)
     recorder = None
     if record is not None:
         from cdigen.commands.record import Recorder
@@ -87,7 +80,7 @@ def run_generate(
     if output == "-":
         say_findings(finding for finding in planned.findings if finding not in said)
         validate_rendered(data, file_format)
-        _write_stdout(data)
+        emit_bytes(data)
         return 0
     check_rendered(output, data, file_format)
     others: tuple[Prepared, ...] = ()
@@ -96,14 +89,9 @@ def run_generate(
 
         others = prepare_others(planner, options, output)
     findings = tuple(dict.fromkeys([*planned.findings, *(finding for one in others for finding in one.findings)]))
-    if not as_json:
-        say_findings(finding for finding in findings if finding not in said)
-    changed = write_file(output, data)
     if not output.endswith(ENGINE_SUFFIXES):
-        say(
-            "warning",
-            f"{output} ends neither in .yaml nor in .json, so no engine will read it; choose another name",
-        )
+        findings = (*findings, _unread_finding(output))
+    changed = write_file(output, data)
     done: tuple[Done, ...] = ()
     if all_modes:
         from cdigen.commands.all_modes import settle_others
@@ -117,14 +105,58 @@ def run_generate(
         if kept is not None:
             report["record"] = kept.to_json()
         emit_json("generate", report)
-    say("", f"{'wrote' if changed else 'unchanged:'} {output}: {planned.summary}")
-    lines = [(one.level, one.message, one.exit_code) for one in done]
+    lines = [Line("", f"{'wrote' if changed else 'unchanged:'} {output}: {planned.summary}")]
+    lines += [Line(one.level, one.text, one.exit_code) for one in done]
     if kept is not None:
-        lines.append(("error" if kept.state == "failed" else "", kept.message, kept.exit_code))
-    # The reason of a failure is the last line: that is what the journal and `systemctl status` show.
-    for level, message, _ in sorted(lines, key=lambda line: line[2] != 0):
-        say(level, message)
-    return max((code for _, _, code in lines), default=0)
+        lines.append(Line("error" if kept.state == "failed" else "", kept.text, kept.exit_code))
+    is_news = changed or any(one.state == "wrote" for one in done)
+    worth_saying = (one for one in findings if one not in said and (is_news or one.level != "note"))
+    _say_result(lines, () if as_json else worth_saying)
+    return max(line.exit_code for line in lines)
+
+
+class Line(NamedTuple):
+    """What became of one file, as it is said.
+
+    Attributes:
+        level, message: see `say`.
+        exit_code: 0, or that of the error for which it failed.
+    """
+
+    level: str
+    message: str
+    exit_code: int = 0
+
+
+def _say_result(lines: Sequence[Line], findings: Iterable[Finding]) -> None:
+    """Say what was done, then what was found, then what has failed.
+
+    The reason of a failure is the last line: that is what the journal and `systemctl status` show.
+    """
+    for line in lines:
+        if not line.exit_code:
+            say(line.level, line.message)
+    say_findings(findings)
+    for line in lines:
+        if line.exit_code:
+            say(line.level, line.message)
+
+
+def _await_driver(target: Target, *, create_nodes: bool, wait: float) -> tuple[Finding, ...]:
+    """Wait for the driver and make its nodes, as far as that is wanted; return what was said already."""
+    if wait:
+        from cdigen.commands.waiting import check_wait
+
+        check_wait(target)
+    if create_nodes:
+        from cdigen.commands.make_nodes import make_nodes_first
+
+        return make_nodes_first(target, wait=wait)
+    if wait:
+        from cdigen.commands.waiting import wait_for_driver
+
+        wait_for_driver(target, wait)
+    return ()
 
 
 def _keep_record(
@@ -146,25 +178,34 @@ def _keep_record(
 def _check_all_modes(options: BuildOptions, output: str, file_format: str) -> None:
     if options.mode not in ("auto", "gpu"):
         raise UsageError(
-            f"--all-modes writes the specs of all modes, so it cannot be used together with --mode {options.mode}"
+            f"--all-modes writes the specs of all modes and cannot be used together with --mode {options.mode}",
+            hint="use one of them",
+            code="conflicting-options",
         )
     if output == "-":
-        raise UsageError("--all-modes writes several files, so it cannot be used together with --output -; name a file")
+        raise UsageError(
+            "--all-modes writes several files and cannot be used together with --output -",
+            hint="name a file",
+            code="conflicting-options",
+        )
     if file_format == "json":
         raise UsageError(
-            "--all-modes writes YAML alone: a JSON file has no comment by which a later run knows it for ours; name a"
-            " file that ends in .yaml"
+            "--all-modes writes YAML only: JSON has no comments, so a later run could not tell that it wrote the file",
+            hint="name a file that ends in .yaml",
+            code="conflicting-options",
         )
 
 
-def _write_stdout(data: bytes) -> None:
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise FileError(f"cannot write to standard output: {error.strerror}; make room, or write elsewhere") from error
+def _unread_finding(output: str) -> Finding:
+    from cdigen.findings import Finding, Remedy
+
+    return Finding(
+        level="warning",
+        code="output-not-read",
+        subject=output,
+        message=f"no engine reads {one_line(output)}: its name ends neither in .yaml nor in .json",
+        remedy=Remedy("choose another name"),
+    )
 
 
 def _report(planned: Planned, findings: tuple[Finding, ...], output: str, changed: bool) -> dict[str, object]:

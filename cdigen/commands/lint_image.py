@@ -14,7 +14,7 @@ from cdigen.host import HostReadError, LinkError
 from cdigen.image import open_image
 from cdigen.image.rules import find_driver_files
 from cdigen.parse.procfs import is_driver_version
-from cdigen.report import emit, emit_json, say, say_findings
+from cdigen.report import emit, emit_json, findings_to_json, say_findings
 from cdigen.wording import count
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def run_lint_image(path: str, target: Target, *, driver_version: str | None, as_
         DocumentError: there is no image at `path`, or a damaged one.
         UsageError: `driver_version` is none, or both it and a host are given.
     """
-    version, source = _find_version(target, driver_version)
+    notes = Notes()
+    version, source = _find_version(target, driver_version, notes)
     image = open_image(path)
     files = find_driver_files(image, version)
     if as_json:
@@ -55,9 +56,11 @@ def run_lint_image(path: str, target: Target, *, driver_version: str | None, as_
                 "driverVersion": version,
                 "driverVersionSource": source,
                 "found": [_to_json(file, image) for file in files],
+                "findings": findings_to_json(notes.findings),
             },
         )
     else:
+        say_findings(notes.findings)
         host = f"a host with driver {version} ({source})" if version else "a host whose driver is not known"
         what = count(len(files), "thing") if files else "nothing"
         kept = image.form if image.form == "directory" else f"{image.form}, {count(len(image.layers), 'layer')}"
@@ -90,52 +93,62 @@ def _to_text(file: DriverFile, image: Image) -> str:
     )
 
 
-def _find_version(target: Target, given: str | None) -> tuple[str | None, str | None]:
+def _find_version(target: Target, given: str | None, notes: Notes) -> tuple[str | None, str | None]:
     """Return the driver's version of the host that is to run the image, and what told it; None if nothing did."""
     if given is not None:
         if not is_driver_version(given):
-            raise UsageError(f"{_OPTION} {one_line(given)}: not a driver's version; use one such as 535.309.01")
+            raise UsageError(
+                f"{_OPTION} {one_line(given)}: not a driver's version",
+                hint="use one such as 535.309.01",
+                code="invalid-value",
+            )
         if target != Target():
-            raise UsageError(f"{_OPTION} takes the place of a host; leave out either it or the options for a host")
+            raise UsageError(
+                f"{_OPTION} takes the place of a host and cannot be used together with the options that name one",
+                hint="use one of them",
+                code="conflicting-options",
+            )
         return given, _OPTION
     opened = open_target(target)
     views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
-    version, source = _kernel_version(views)
+    version, source = _kernel_version(views, notes)
     if version is None:
-        version, source = _libcuda_version(views)
+        version, source = _libcuda_version(views, notes)
     if version is None:
-        say(
+        notes.add(
             "note",
-            f"the host's driver is not known: no {PROC_VERSION} and no libcuda of one version; name it with {_OPTION}",
+            "driver-unknown",
+            "",
+            f"the host's driver is not known: there is no {PROC_VERSION}, and not exactly one version of libcuda",
+            hint=f"name it with {_OPTION}",
         )
     return version, source
 
 
-def _kernel_version(views: Views) -> tuple[str | None, str | None]:
+def _kernel_version(views: Views, notes: Notes) -> tuple[str | None, str | None]:
     for path in KERNEL_VERSIONS:
         try:
             module = read_kernel_module(views.system, path)
             if module is not None:
                 return module.version, path
         except (ParseError, HostReadError, LinkError) as error:
-            say("warning", f"{path}: {reason_of(error)}; it does not tell the host's driver")
+            message = f"{path}: {reason_of(error)}; it does not tell the host's driver"
+            notes.add("warning", "unusable-file", path, message)
     return None, None
 
 
-def _libcuda_version(views: Views) -> tuple[str | None, str | None]:
+def _libcuda_version(views: Views, notes: Notes) -> tuple[str | None, str | None]:
     """Return the version that the only libcuda of the host has in its name."""
     found: dict[str, str] = {}
-    view, notes = views.driver, Notes()
-    directories = find_library_directories(view, notes)
-    say_findings(notes.findings)
-    for directory in directories:
+    view = views.driver
+    for directory in find_library_directories(view, notes):
         try:
             for name in view.names(directory, ("libcuda.so.",)):
                 version = name.removeprefix("libcuda.so.")
                 if is_version_suffix(version):
                     found.setdefault(version, one_line(view.host_path(f"{directory}/{name}")))
         except (HostReadError, LinkError) as error:
-            say(
-                "warning", f"{one_line(view.host_path(directory))}: {reason_of(error)}; its libraries are not looked at"
-            )
+            place = view.host_path(directory)
+            message = f"{one_line(place)}: {reason_of(error)}; its libraries are not looked at"
+            notes.add("warning", "unusable-file", place, message)
     return next(iter(found.items())) if len(found) == 1 else (None, None)

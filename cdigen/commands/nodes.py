@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.commands.lacking_nodes import check_required
 from cdigen.commands.make_nodes import Made, look_at_nodes, make_nodes
-from cdigen.errors import UsageError
+from cdigen.errors import CdigenError, UsageError
 from cdigen.report import emit, emit_json, findings_to_json, format_table, say, say_findings
 
 if TYPE_CHECKING:
@@ -49,7 +49,11 @@ def run_nodes(target: Target, *, create: bool, dev_char: bool, dry_run: bool, as
             say("", action.sentence(done=not dry_run))
         emit(format_table(("PATH", "NUMBERS", "MODE", "OWNER", "STATE"), map(_row, made.nodes)))
     if create and not dry_run:
-        check_required(made.nodes)
+        try:
+            check_required(made.nodes)
+        except CdigenError as error:
+            error.is_reported = True
+            raise
     return 0
 
 

@@ -14,8 +14,10 @@ from cdigen.commands.all_modes import OTHER_MODES
 from cdigen.commands.own_files import RECORD, output_of, record_header
 from cdigen.commands.target import open_target
 from cdigen.errors import FileError, UsageError, one_line
+from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
 from cdigen.host.recording import RecordingHost
 from cdigen.plan.options import GPU_MODES, Mode
+from cdigen.report import remedy_to_json
 from cdigen.wording import count
 from cdigen.write import read_head, write_file
 
@@ -56,17 +58,29 @@ class Kept:
         file: its path.
         state: "failed" if it could not be written.
         message: one line for the user.
+        remedy: what to do about it.
         exit_code: 0, or that of the error for which it failed.
     """
 
     file: str
     state: Literal["wrote", "unchanged", "failed"]
     message: str
+    remedy: Remedy = NOTHING_TO_DO
     exit_code: int = 0
+
+    @property
+    def text(self) -> str:
+        """The message and the remedy as one line."""
+        return sentence(self.message, self.remedy)
 
     def to_json(self) -> dict[str, object]:
         """Return it as a JSON value."""
-        return {"file": self.file, "state": self.state}
+        return {
+            "file": self.file,
+            "state": self.state,
+            "message": self.message,
+            "remedy": remedy_to_json(self.remedy),
+        }
 
 
 def check_record(path: str, output: str, *, snapshot: str | None) -> None:
@@ -82,23 +96,41 @@ def check_record(path: str, output: str, *, snapshot: str | None) -> None:
     """
     shown = one_line(path)
     if not path:
-        raise UsageError(f"--record keeps a file and has no name for it; name a file such as {RECORD}")
+        raise UsageError("--record: the file has no name", hint=f"name a file such as {RECORD}", code="invalid-value")
     if path == "-":
-        raise UsageError(f"--record keeps a file and cannot write to standard output; name a file such as {RECORD}")
+        raise UsageError(
+            "--record cannot write to standard output", hint=f"name a file such as {RECORD}", code="invalid-value"
+        )
     if output == "-":
         raise UsageError(
-            "--record keeps the facts behind a spec that stands, and --output - leaves none; record the host with:"
-            " cdigen snapshot"
+            "--record keeps the facts behind a spec on the disk, and --output - leaves none there",
+            hint="record the host with",
+            commands=("cdigen snapshot",),
+            code="conflicting-options",
         )
     if snapshot is not None:
-        raise UsageError("--record keeps the facts of a host, which --snapshot has already; leave one of them out")
+        raise UsageError(
+            "--record keeps the facts of a host, which --snapshot has already",
+            hint="use one of them",
+            code="conflicting-options",
+        )
     place = os.path.realpath(path)
     if any(place == os.path.realpath(output_of(mode, output)) for mode in ("auto", *OTHER_MODES)):
-        raise UsageError(f"--record {shown}: a spec is written to that file; name another, such as {RECORD}")
+        raise UsageError(
+            f"--record {shown}: a spec is written to that file",
+            hint=f"name another, such as {RECORD}",
+            subject=path,
+            code="invalid-value",
+        )
     directories = [os.path.realpath(directory) for directory in (os.path.dirname(output) or ".", *DEFAULT_DIRECTORIES)]
     directories.append(os.path.dirname(os.path.realpath(output)))
     if os.path.dirname(place) in directories and place.endswith((".yaml", ".json")):
-        raise UsageError(f"--record {shown}: engines would take it for a spec there; name another, such as {RECORD}")
+        raise UsageError(
+            f"--record {shown}: engines would take it for a spec there",
+            hint=f"name another, such as {RECORD}",
+            subject=path,
+            code="invalid-value",
+        )
 
 
 class Recorder:
@@ -141,7 +173,13 @@ class Recorder:
             try:
                 written = write_file(self._path, render_yaml(document, header, compact=True))
             except FileError as error:
-                return Kept(file=self._path, state="failed", message=str(error), exit_code=error.exit_code)
+                return Kept(
+                    file=self._path,
+                    state="failed",
+                    message=error.message,
+                    remedy=error.remedy,
+                    exit_code=error.exit_code,
+                )
         return Kept(
             file=self._path,
             state="wrote" if written else "unchanged",

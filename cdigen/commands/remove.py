@@ -14,7 +14,8 @@ from cdigen.cdi.registry import DEFAULT_DIRECTORIES
 from cdigen.commands.find_own import find_own
 from cdigen.commands.own_files import HEAD_BYTES, RECORD_DIRECTORY, is_ours, may_become_ours
 from cdigen.errors import DocumentError, FileError, UsageError, one_line
-from cdigen.report import emit_json, say
+from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
+from cdigen.report import emit_json, remedy_to_json, say
 from cdigen.write import LOCK_TIMEOUT, READ_FLAGS, remove_file
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ State = Literal["removed", "would-remove", "absent", "left", "failed"]
 # rmdir(2): removed by others, put to use by others, or a link to a directory.
 _STAYS = {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 
-_BY_HAND = "remove it with rm if it is not needed"
-_IS_JSON = f"is JSON, which has no header that says who wrote it, and is left; {_BY_HAND}"
+_BY_HAND = Remedy("remove it with rm if it is not needed")
+_IS_JSON = "JSON has no header that says who wrote it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ class Outcome:
         path: the file, or the directory that could not be looked through.
         state: "left" is what cannot be known for ours, "failed" what could not be looked at or removed.
         message: one line for the user.
+        remedy: what to do about it.
         level: the line's, as of `say`; "" for plain information.
         exit_code: 0, or that of the error.
     """
@@ -49,8 +51,18 @@ class Outcome:
     path: str
     state: State
     message: str
+    remedy: Remedy = NOTHING_TO_DO
     level: Literal["", "note", "warning", "error"] = ""
     exit_code: int = 0
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as a JSON value."""
+        return {
+            "path": self.path,
+            "state": self.state,
+            "message": self.message,
+            "remedy": remedy_to_json(self.remedy),
+        }
 
 
 def run_remove(files: Sequence[str], *, spec_dirs: Sequence[str], dry_run: bool, as_json: bool) -> int:
@@ -69,7 +81,9 @@ def run_remove(files: Sequence[str], *, spec_dirs: Sequence[str], dry_run: bool,
         UsageError: both files and directories are given.
     """
     if files and spec_dirs:
-        raise UsageError("FILE and --spec-dir both say what to remove; choose one of them")
+        raise UsageError(
+            "FILE and --spec-dir both say what to remove", hint="use one of them", code="conflicting-options"
+        )
     directories = tuple(spec_dirs) or (*DEFAULT_DIRECTORIES, RECORD_DIRECTORY)
     if files:
         outcomes = [_remove_named(path, dry_run) for path in dict.fromkeys(files)]
@@ -78,12 +92,11 @@ def run_remove(files: Sequence[str], *, spec_dirs: Sequence[str], dry_run: bool,
         if not spec_dirs:
             outcomes += _remove_directory(RECORD_DIRECTORY, outcomes, dry_run)
     if as_json:
-        found = [{"path": one.path, "state": one.state, "message": one.message} for one in outcomes]
-        emit_json("remove", {"files": found})
+        emit_json("remove", {"files": [one.to_json() for one in outcomes]})
     else:
         _say_all(outcomes)
         if not files and all(one.state == "left" for one in outcomes):
-            say("", f"nothing to remove: no file in {_join(directories)} is known for one that cdigen wrote")
+            say("", f"nothing to remove: found no file written by cdigen in {_join(directories)}")
     return max([one.exit_code for one in outcomes], default=0)
 
 
@@ -94,11 +107,11 @@ def _remove_named(path: str, dry_run: bool) -> Outcome:
         mode = os.lstat(path).st_mode
         if stat.S_ISLNK(mode):
             target = one_line(os.readlink(path))
-            return _refused(path, f"{shown} is a symbolic link to {target} and is left; name that, or use rm")
+            return _refused(path, f"a symbolic link to {target}", Remedy("name that file, or remove the link with rm"))
         if stat.S_ISDIR(mode):
-            return _refused(path, f"{shown} is a directory and is left; name a file in it, or use --spec-dir")
+            return _refused(path, "a directory", Remedy("name a file in it, or use --spec-dir"))
         if not stat.S_ISREG(mode):
-            return _refused(path, f"{shown} is not a regular file, so cdigen did not write it, and is left")
+            return _refused(path, "not a regular file, so cdigen did not write it")
         if dry_run:
             with open(os.open(path, READ_FLAGS), "rb") as file:
                 found = is_ours(file.read(HEAD_BYTES))
@@ -110,10 +123,11 @@ def _remove_named(path: str, dry_run: bool) -> Outcome:
     except (FileError, OSError) as error:
         return _failed(path, error, f"cannot look at {shown}")
     if outcome == "left":
-        reason = _IS_JSON if path.endswith(".json") else f"was not written by cdigen and is left; {_BY_HAND}"
-        return _refused(path, f"{shown} {reason}")
+        if path.endswith(".json"):
+            return _refused(path, _IS_JSON, _BY_HAND)
+        return _refused(path, "not written by cdigen")
     if outcome == "absent":
-        return Outcome(path=path, state="absent", message=f"{shown} is not there")
+        return Outcome(path=path, state="absent", message=f"no such file: {shown}")
     return _removed(path, dry_run)
 
 
@@ -174,7 +188,8 @@ def _remove_found(path: str, is_part: bool, dry_run: bool, lock_timeout: float) 
         return Outcome(
             path=path,
             state="left",
-            message=f"{one_line(path)} is left: {reason}; run this again",
+            message=f"left {one_line(path)}: {reason}",
+            remedy=Remedy("run this again"),
             level="warning",
         )
     return _removed(path, dry_run) if outcome == "removed" else None
@@ -208,29 +223,52 @@ def _removed(path: str, dry_run: bool) -> Outcome:
     return Outcome(path=path, state="removed", message=f"removed {shown}")
 
 
-def _refused(path: str, message: str) -> Outcome:
-    return Outcome(path=path, state="left", message=message, level="error", exit_code=DocumentError.exit_code)
+def _refused(path: str, reason: str, remedy: Remedy = NOTHING_TO_DO) -> Outcome:
+    """Return what is said of a file that the user names and that is not removed."""
+    return Outcome(
+        path=path,
+        state="left",
+        message=f"left {one_line(path)}: {reason}",
+        remedy=remedy,
+        level="error",
+        exit_code=DocumentError.exit_code,
+    )
 
 
-def _failed(path: str, error: Exception, doing: str) -> Outcome:
-    message = str(error)
-    if isinstance(error, OSError):
+def _failed(path: str, error: FileError | OSError, doing: str) -> Outcome:
+    if isinstance(error, FileError):
+        message, remedy = error.message, error.remedy
+    else:
         denied = error.errno in (errno.EACCES, errno.EPERM)
-        message = f"{doing}: {error.strerror}; {'run as root' if denied else 'see what is there with ls -ld'}"
-    return Outcome(path=path, state="failed", message=message, level="error", exit_code=FileError.exit_code)
+        message = f"{doing}: {error.strerror}"
+        remedy = Remedy("run as root") if denied else Remedy("see what is there", (_list_command(path),))
+    return Outcome(
+        path=path, state="failed", message=message, remedy=remedy, level="error", exit_code=FileError.exit_code
+    )
+
+
+def _list_command(path: str) -> str:
+    import shlex
+
+    return f"ls -ld {shlex.quote(one_line(path))}"
 
 
 def _left(path: str, what: What, detail: str) -> Outcome:
     """Return what is said of a file that is not known for ours and could be."""
     shown = one_line(path)
     if what == "link":
-        message = f"{shown} is a symbolic link to {one_line(detail)}, which is not followed, and is left; {_BY_HAND}"
-        return Outcome(path=path, state="left", message=message, level="warning")
+        message = f"left {shown}: a symbolic link to {one_line(detail)}, which is not followed"
+        return Outcome(path=path, state="left", message=message, remedy=_BY_HAND, level="warning")
     if what == "json":
-        message = f"{shown} {_IS_JSON}"
-        return Outcome(path=path, state="left", message=message, level="note")
-    message = f"{shown} cannot be read ({detail}), so that it is not known whose it is; run as root"
-    return Outcome(path=path, state="failed", message=message, level="error", exit_code=FileError.exit_code)
+        return Outcome(path=path, state="left", message=f"left {shown}: {_IS_JSON}", remedy=_BY_HAND, level="note")
+    return Outcome(
+        path=path,
+        state="failed",
+        message=f"cannot read {shown}, which may have been written by cdigen: {detail}",
+        remedy=Remedy("run as root"),
+        level="error",
+        exit_code=FileError.exit_code,
+    )
 
 
 def _say_all(outcomes: Sequence[Outcome]) -> None:
@@ -240,7 +278,7 @@ def _say_all(outcomes: Sequence[Outcome]) -> None:
         alike = (os.path.dirname(one.path), one.state, one.level)
         said[alike] += 1
         if one.state not in ("left", "failed") or said[alike] <= MOST_SAID:
-            say(one.level, one.message)
+            say(one.level, sentence(one.message, one.remedy))
     for (directory, state, level), number in said.items():
         if state in ("left", "failed") and number > MOST_SAID:
             say(level, f"{number - MOST_SAID} more like these in {one_line(directory)}; --json names them all")

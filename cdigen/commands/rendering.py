@@ -54,6 +54,7 @@ def validate_rendered(data: bytes, file_format: str) -> None:
         violations = [str(error)]
     if violations:
         raise InvalidSpecError(
-            "the spec that was built is not valid, which is a bug of cdigen; nothing was written; please"
-            f" report it with the output of cdigen snapshot: {'; '.join(violations)}"
+            f"the spec that was built is not valid, which is a bug in cdigen: {'; '.join(violations)}; nothing was"
+            " written",
+            hint="please report it with the output of cdigen snapshot",
         )

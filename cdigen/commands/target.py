@@ -53,7 +53,9 @@ class Target:
         }
         if self.snapshot is not None and (given := [option for option, value in roots.items() if value is not None]):
             raise UsageError(
-                f"--snapshot has its own roots and cannot be used together with {', '.join(given)}; leave them out"
+                f"--snapshot has its own roots and cannot be used together with {', '.join(given)}",
+                hint=f"leave {'it' if len(given) == 1 else 'them'} out",
+                code="conflicting-options",
             )
         for option in ("--driver-root", "--dev-root"):
             value = roots[option]
@@ -134,5 +136,10 @@ def read_input(path: str) -> bytes:
             data = file.read(MAX_DOCUMENT_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
-        raise FileError(f"cannot read {one_line(path)}: {reason}; name a file that you may read") from error
+        raise FileError(
+            f"cannot read {one_line(path)}: {reason}",
+            hint="name a file that you may read",
+            subject=path,
+            code="cannot-read",
+        ) from error
     return data

@@ -8,7 +8,7 @@ from cdigen.cdi.validate import find_violations
 from cdigen.commands.target import read_input
 from cdigen.errors import FileError, ParseError, one_line
 from cdigen.parse.document import parse_document
-from cdigen.report import emit, emit_json, say
+from cdigen.report import emit, emit_json, remedy_to_json, say
 from cdigen.schema import Violation
 from cdigen.wording import count
 
@@ -35,7 +35,8 @@ def run_validate(files: Sequence[str], *, hook_free: bool, as_json: bool) -> int
         except FileError as error:
             say("error", str(error))
             code = FileError.exit_code
-            reports.append({"file": file, "valid": False, "error": str(error), "violations": []})
+            unread = {"error": error.message, "remedy": remedy_to_json(error.remedy)}
+            reports.append({"file": file, "valid": False, **unread, "violations": []})
             continue
         document: object = None
         try:

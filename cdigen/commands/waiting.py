@@ -25,7 +25,9 @@ def check_wait(target: Target) -> None:
     """Raise UsageError if `target` is a host that does not change."""
     if target.snapshot is not None:
         raise UsageError(
-            "--wait waits for a host to change and cannot be used together with --snapshot; leave one of them out"
+            "--wait waits for a host to change and cannot be used together with --snapshot",
+            hint="use one of them",
+            code="conflicting-options",
         )
 
 

@@ -48,7 +48,7 @@ def find_docker_pieces(store: Store) -> Pieces:
     """
     images = _list(store.read_json("manifest.json"), "manifest.json")
     if len(images) != 1:
-        raise ParseError(f"{len(images)} images in manifest.json; save one at a time")
+        raise ParseError(f"{len(images)} images in manifest.json", hint="save one at a time")
     image = _object(images[0], "manifest.json, [0]")
     names = tuple(
         clean_path(_text(name, "manifest.json, a layer"))
@@ -69,7 +69,7 @@ def find_oci_pieces(store: Store) -> Pieces:
     """
     manifests = _manifests(store, "index.json", set())
     if len(manifests) != 1:
-        raise ParseError(f"{len(manifests)} images in index.json; save one of them, for one platform")
+        raise ParseError(f"{len(manifests)} images in index.json", hint="save one of them, for one platform")
     manifest = manifests[0]
     descriptors = [_object(layer, "a layer") for layer in _list(manifest.get("layers") or [], "layers of the manifest")]
     names = tuple(_blob(descriptor) for descriptor in descriptors)

@@ -44,14 +44,29 @@ def open_image(path: str) -> Image:
             finally:
                 store.close()
         if not stat.S_ISREG(mode):
-            raise DocumentError(f"{one_line(path)}: neither a directory nor a regular file; name {_FORMS}")
+            raise DocumentError(
+                f"{one_line(path)}: neither a directory nor a regular file",
+                hint=f"name {_FORMS}",
+                subject=path,
+                code="not-an-image",
+            )
         return _open_archive(path)
     except ParseError as error:
-        raise DocumentError(f"{one_line(path)}: {error}; name {_FORMS}, whole") from error
+        raise DocumentError(
+            f"{one_line(path)}: {error.message}",
+            hint=error.remedy.hint or f"name {_FORMS}",
+            subject=path,
+            code="invalid-image",
+        ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
         place = str(getattr(error, "filename", None) or path)
-        raise FileError(f"cannot read {one_line(place)}: {reason}; name an image that you may read") from error
+        raise FileError(
+            f"cannot read {one_line(place)}: {reason}",
+            hint="name an image that you may read",
+            subject=place,
+            code="cannot-read",
+        ) from error
 
 
 def _open_root(path: str) -> Image:

@@ -31,7 +31,7 @@ MAIN, MANAGEMENT, GDS, IMEX, RECORD = (
     "nvidia-imex.yaml",
     "record/facts.yaml",
 )
-FULL = "No space left on device: free some space there"
+FULL = "No space left on device; free some space there"
 
 # Of x86-64 (asm/unistd_64.h): the calls after which a directory is another one than before, and the lock.
 FLOCK = 73

@@ -54,46 +54,46 @@ def make_pipe(directory: Path) -> None:
 
 
 OUTPUTS = (
-    Output(name="a directory", path="sub", make=make_directory, reason="it is a directory: name a file in it"),
+    Output(name="a directory", path="sub", make=make_directory, reason="it is a directory; name a file in it"),
     Output(
         name="a directory with a slash",
         path="sub/",
         make=make_directory,
-        reason="it is the path of a directory: name a file in it",
+        reason="it is the path of a directory; name a file in it",
     ),
     Output(
         name="a dangling link",
         path="dangling.yaml",
         make=make_links,
-        reason="it is a symbolic link to /no/such/file, which is missing: remove the link",
+        reason="it is a symbolic link to /no/such/file, which is missing; remove the link",
     ),
     Output(
         name="a link cycle",
         path="loop.yaml",
         make=make_links,
-        reason="Too many levels of symbolic links: remove the loop of symbolic links",
+        reason="Too many levels of symbolic links; remove the loop of symbolic links",
     ),
     Output(
         name="a link to a directory",
         path="to-directory.yaml",
         make=make_links,
-        reason="it is a directory: name a file in it",
+        reason="it is a directory; name a file in it",
     ),
     Output(
         name="a pipe that nobody reads",
         path="pipe.yaml",
         make=make_pipe,
-        reason="it is not a regular file: choose another output file",
+        reason="it is not a regular file; choose another output file",
     ),
     Output(
         name="below a file",
         path="nvidia.yaml/x.yaml",
-        reason="Not a directory: a part of the path is a file; choose another output file",
+        reason="Not a directory; a part of the path is a file; choose another output file",
     ),
     Output(
         name="too long a name",
         path="n" * 300 + ".yaml",
-        reason="File name too long: choose a shorter name",
+        reason="File name too long; choose a shorter name",
     ),
 )
 
@@ -115,7 +115,7 @@ def test_a_path_that_cannot_be_written_is_refused(case: Output, tmp_path: Path, 
 def test_a_device_is_no_place_for_a_spec(make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
     run = cdigen("generate", "--snapshot", make_snapshot(), "--output", "/dev/null")
 
-    assert_refused(run, 7, "cannot write /dev/null: it is not a regular file: choose another output file")
+    assert_refused(run, 7, "cannot write /dev/null: it is not a regular file; choose another output file")
 
 
 def test_a_file_system_that_is_read_only_is_refused(
@@ -131,7 +131,7 @@ def test_a_file_system_that_is_read_only_is_refused(
         run,
         7,
         (
-            f"cannot write {standing.path}: Read-only file system: choose an output file on a file system that can be"
+            f"cannot write {standing.path}: Read-only file system; choose an output file on a file system that can be"
             " written"
         ),
     )
@@ -147,7 +147,7 @@ def test_a_file_system_that_is_full_is_refused(
 
     run = cdigen("generate", "--snapshot", make_snapshot(), "-o", standing.path)
 
-    assert_refused(run, 7, f"cannot write {standing.path}: No space left on device: free some space there")
+    assert_refused(run, 7, f"cannot write {standing.path}: No space left on device; free some space there")
     standing.assert_untouched()
 
 
@@ -161,7 +161,7 @@ def test_a_directory_that_may_not_be_written_is_refused(mode: int, tmp_path: Pat
 
     standing.path.parent.chmod(0o755)
     assert_refused(
-        run, 7, f"cannot write {standing.path}: Permission denied: run as root, or choose another output file"
+        run, 7, f"cannot write {standing.path}: Permission denied; run as root, or choose another output file"
     )
     standing.assert_untouched()
 
@@ -197,7 +197,7 @@ def test_a_link_to_a_file_is_followed_and_stays(tmp_path: Path, make_snapshot: M
 def test_a_snapshot_is_written_with_the_same_care(tmp_path: Path, make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
     run = cdigen("snapshot", "--snapshot", make_snapshot(), "-o", tmp_path)
 
-    assert_refused(run, 7, f"cannot write {tmp_path}: it is a directory: name a file in it")
+    assert_refused(run, 7, f"cannot write {tmp_path}: it is a directory; name a file in it")
 
 
 def test_an_odd_name_of_a_file_forges_no_line(tmp_path: Path, make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
@@ -207,4 +207,7 @@ def test_an_odd_name_of_a_file_forges_no_line(tmp_path: Path, make_snapshot: Mak
 
     name = f"{tmp_path}/a\\ncdigen: error: forged\\x1b[2J"
     assert (run.code, run.out) == (0, "")
-    assert [line.partition(name)[0] for line in run.err.splitlines()] == ["cdigen: warning: ", "cdigen: wrote "]
+    assert [line.partition(name)[0] for line in run.err.splitlines()] == [
+        "cdigen: wrote ",
+        "cdigen: warning: no engine reads ",
+    ]

@@ -111,8 +111,8 @@ def test_generate_warns_of_a_name_that_no_engine_reads(
     assert (run.code, run.err) == (
         0,
         (
-            f"cdigen: warning: {tmp_path}/nvidia.yml ends neither in .yaml nor in .json, so no engine will read it;"
-            f" choose another name\ncdigen: wrote {tmp_path}/nvidia.yml: {WROTE}\n"
+            f"cdigen: wrote {tmp_path}/nvidia.yml: {WROTE}\ncdigen: warning: no engine reads {tmp_path}/nvidia.yml: its"
+            " name ends neither in .yaml nor in .json; choose another name\n"
         ),
     )
 
@@ -293,8 +293,8 @@ def test_validate_reports_every_violation_of_every_file(tmp_path: Path) -> None:
     as_text = run_program("validate", *files, cwd=tmp_path)
     as_json = run_program("validate", *files, "--hook-free", "--json", cwd=tmp_path)
 
-    gone = "cannot read gone.yaml: No such file or directory; name a file that you may read"
-    assert (as_text.code, as_text.err) == (7, f"cdigen: error: {gone}\n")
+    gone = "cannot read gone.yaml: No such file or directory"
+    assert (as_text.code, as_text.err) == (7, f"cdigen: error: {gone}; name a file that you may read\n")
     assert as_text.out == (
         "one.yaml::$.cdiVersion: 0.3.0 is too low: $.devices[0].name needs 0.5.0,"
         " where a name may start with a digit\n"
@@ -383,10 +383,13 @@ def test_the_schema_of_reports_allows_neither_more_nor_less(
 
 
 @pytest.mark.parametrize("command", REPORTING)
-def test_a_refusal_reports_no_data(command: str, make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
+def test_a_refusal_is_reported_as_json_too(command: str, make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
     run = cdigen(command, "--json", "--snapshot", make_snapshot({"/dev": {"kind": "dir"}}))
 
-    assert (run.code, run.out) == (3, "")
+    assert run.code == 3
+    report = json.loads(run.out)
+    assert find_schema_violations(report, "report") == ()
+    assert (report["error"]["code"], report["error"]["exitCode"]) == ("no-driver", 3)
     assert run.err == (
         "cdigen: error: no NVIDIA driver: neither /proc/driver/nvidia/version nor a libcuda.so.<version> below /;"
         " install the driver, or name its directory with --driver-root\n"

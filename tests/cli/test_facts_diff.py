@@ -445,8 +445,8 @@ def test_no_record_is_said_with_what_to_do(tmp_path: Path) -> None:
         7,
         "",
         (
-            f"cdigen: error: cannot read {tmp_path}/none: there is no record; keep the facts behind the next spec with:"
-            " cdigen generate --record FILE, or name another file\n"
+            f"cdigen: error: cannot read {tmp_path}/none: there is no such record; name another file, or keep the facts"
+            " behind the next spec with: cdigen generate --record /var/lib/cdigen/nvidia.snapshot.yaml\n"
         ),
     )
 

@@ -348,7 +348,7 @@ def test_a_spec_directory_that_is_a_file_is_exit_7(specs: Path, bundle: Path, cd
 def test_an_output_that_cannot_be_written_is_exit_7(specs: Path, bundle: Path, cdigen: Cdigen) -> None:
     assert refused(cdigen, bundle, *BOTH, "--spec-dir", specs, "-o", specs, bundle) == (
         7,
-        ["cdigen: error: cannot write specs: it is a directory: name a file in it"],
+        ["cdigen: error: cannot write specs: it is a directory; name a file in it"],
     )
 
 

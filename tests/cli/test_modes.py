@@ -152,17 +152,17 @@ def test_coherence_that_is_not_known_is_an_error(make_snapshot: MakeSnapshot, cd
         ),
         (
             ["--all-modes", "--mode", "imex"],
-            "--all-modes writes the specs of all modes, so it cannot be used together with --mode imex",
+            "--all-modes writes the specs of all modes and cannot be used together with --mode imex; use one of them",
         ),
         (
             ["--all-modes", "-o", "-"],
-            "--all-modes writes several files, so it cannot be used together with --output -; name a file",
+            "--all-modes writes several files and cannot be used together with --output -; name a file",
         ),
         (
             ["--all-modes", "-o", "a.json"],
             (
-                "--all-modes writes YAML alone: a JSON file has no comment by which a later run knows it for ours; name"
-                " a file that ends in .yaml"
+                "--all-modes writes YAML only: JSON has no comments, so a later run could not tell that it wrote the"
+                " file; name a file that ends in .yaml"
             ),
         ),
     ],
@@ -261,11 +261,11 @@ def test_a_file_that_is_not_ours_is_left_with_a_warning(
     code, _, said = all_modes(cdigen, make_snapshot(entries), tmp_path)
 
     reason = (
-        "was not written by cdigen and is left as it is; remove it, then generate again"
+        " as it is: it was not written by cdigen; remove it and run cdigen generate again"
         if has_devices
-        else "has no device to offer but was not written by cdigen; remove it by hand"
+        else ", which has no device to offer: it was not written by cdigen; remove it by hand"
     )
-    assert (code, said[2]) == (0, f"warning: {file} {reason}")
+    assert (code, said[2]) == (0, f"warning: left {file}{reason}")
     assert stamps(tmp_path)["nvidia-gds.yaml"] == before["nvidia-gds.yaml"]
     assert file.read_bytes() == content
 
@@ -279,7 +279,10 @@ def test_a_link_in_the_place_of_a_file_is_left(tmp_path: Path, make_snapshot: Ma
 
     assert (code, said[2]) == (
         0,
-        f"warning: {tmp_path}/nvidia-gds.yaml has no device to offer but was not written by cdigen; remove it by hand",
+        (
+            f"warning: left {tmp_path}/nvidia-gds.yaml, which has no device to offer: it was not written by cdigen;"
+            " remove it by hand"
+        ),
     )
     assert file_of(tmp_path, "gds").is_symlink()
     assert target.exists()
@@ -296,7 +299,7 @@ def test_a_class_that_cannot_be_looked_at_keeps_its_file(
     code, _, said = all_modes(cdigen, snapshot, cdi)
 
     error = f"cannot read {IMEX}: Permission denied; run as a user who may read it"
-    assert (code, said[2]) == (0, f"warning: {cdi}/nvidia-imex.yaml is left as it is, right or not: {error}")
+    assert (code, said[2]) == (0, f"warning: left {cdi}/nvidia-imex.yaml as it is: {error}")
     assert file_of(cdi, "imex").exists()
     file_of(cdi, "imex").unlink()
     assert all_modes(cdigen, snapshot, cdi)[2][2] == f"warning: no spec of mode imex was written: {error}"
@@ -331,7 +334,7 @@ def test_a_file_that_cannot_be_written_keeps_no_other_from_its_turn(
 
     expected = lines_of(cdi, "unchanged:")
     expected[2] = (
-        f"error: cannot write {imex}: Device or resource busy: it is a mount point; write to the file on the other side"
+        f"error: cannot write {imex}: Device or resource busy; it is a mount point; write to the file on the other side"
         " of the mount"
     )
     expected[4] = expected[4].replace("unchanged:", "wrote")
@@ -354,7 +357,7 @@ def test_findings_of_all_modes_are_said_and_reported_once(
     run = cdigen("generate", "--all-modes", "--snapshot", snapshot, "-o", tmp_path / "nvidia.yaml", "--json")
 
     end = "is not a character device; it is left out; remove it, or let its driver make it anew"
-    assert (code, said[:2]) == (0, [f"warning: {IMEX}/channel1 {end}", f"warning: /dev/gdrdrv {end}"])
+    assert (code, said[3:]) == (0, [f"warning: {IMEX}/channel1 {end}", f"warning: /dev/gdrdrv {end}"])
     report = report_of(run.out)
     findings = cast("list[dict[str, str]]", report["findings"])
     assert [finding["subject"] for finding in findings] == [f"{IMEX}/channel1", "/dev/gdrdrv"]
@@ -364,12 +367,16 @@ def test_findings_of_all_modes_are_said_and_reported_once(
             "output": f"{tmp_path}/nvidia-management.yaml",
             "state": "unchanged",
             "devices": ["management.nvidia.com/gpu=all"],
+            "message": f"unchanged: {tmp_path}/nvidia-management.yaml: driver {VERSION}, 1 device, 5 nodes, 20 mounts",
+            "remedy": None,
         },
         {
             "mode": "imex",
             "output": f"{tmp_path}/nvidia-imex.yaml",
             "state": "unchanged",
             "devices": ["nvidia.com/imex-channel=0", "nvidia.com/imex-channel=all"],
+            "message": f"unchanged: {tmp_path}/nvidia-imex.yaml: 2 devices, 1 node",
+            "remedy": None,
         },
     ]
 
@@ -439,10 +446,7 @@ def test_coherence_is_written_only_where_nvml_was_asked_and_kept_where_it_was_no
     _, _, said = all_modes(cdigen, snapshot, tmp_path)
 
     assert said[2:] == [
-        (
-            f"warning: {file} is left as it is, right or not: NVML alone tells which GPUs are coherent; ask it with:"
-            " --nvml always"
-        )
+        f"warning: left {file} as it is: only NVML tells which GPUs are coherent; ask it with --nvml always"
     ]
     snapshot = make_snapshot(coherent_entries(False))
     _, _, said = all_modes(cdigen, snapshot, tmp_path, "--nvml", "always")

@@ -101,7 +101,12 @@ def test_nothing_is_touched_while_the_specs_are_not(make_case: Callable[..., Rec
     run = case.generate("--all-modes", "--json")
 
     assert (run.code, case.stamps()) == (0, before)
-    assert json.loads(run.out)["record"] == {"file": str(case.record), "state": "unchanged"}
+    assert json.loads(run.out)["record"] == {
+        "file": str(case.record),
+        "state": "unchanged",
+        "message": f"unchanged: {case.record}: the facts behind 7 specs",
+        "remedy": None,
+    }
     assert run.err.splitlines()[-1] == f"cdigen: unchanged: {case.record}: the facts behind 7 specs"
     case.record.unlink()
     case.path(INFORMATION).write_text(case.path(INFORMATION).read_text().removesuffix("DMA Size: \t 99\n"))
@@ -122,7 +127,7 @@ def test_a_spec_that_changes_takes_the_record_with_it(device: str, make_case: Ca
 
     report = json.loads(run.out)
     assert find_schema_violations(report, "report") == ()
-    assert report["record"] == {"file": str(case.record), "state": "wrote"}
+    assert (report["record"]["file"], report["record"]["state"]) == (str(case.record), "wrote")
     note = safe_load(case.record.read_bytes())["note"].split("; ")
     assert note[:2] == [f"modes {MODES}", "nvml auto"]
     modes = [mode for mode in MODES.split(",")[1:] if (device, mode) != ("gone", "gds")]
@@ -174,7 +179,7 @@ def test_a_record_that_cannot_be_written_takes_nothing_from_the_spec(make_case: 
     run = case.generate()
 
     assert (run.code, run.out) == (7, "")
-    advice = "Not a directory: a part of the path is a file; choose another output file"
+    advice = "Not a directory; a part of the path is a file; choose another output file"
     assert run.err.splitlines() == [
         f"cdigen: wrote {case.spec}: driver {VERSION}, 1 GPU, 3 devices, 20 mounts",
         f"cdigen: error: cannot write {case.record}: {advice}",
@@ -198,7 +203,7 @@ def test_the_reason_of_a_failure_is_the_last_line(
 
     *others, record, reason = run.err.splitlines()
     assert run.code == 7
-    assert reason.startswith(f"cdigen: error: cannot write {gds}: Device or resource busy: ")
+    assert reason.startswith(f"cdigen: error: cannot write {gds}: Device or resource busy; ")
     assert record == f"cdigen: wrote {case.record}: the facts behind 6 specs"
     assert not any(line.startswith("cdigen: error: ") for line in others)
 
@@ -235,21 +240,18 @@ INSTEAD = "name another, such as /var/lib/cdigen/nvidia.snapshot.yaml"
     [
         (
             ("--record", "-"),
-            (
-                "--record keeps a file and cannot write to standard output; name a file such as"
-                " /var/lib/cdigen/nvidia.snapshot.yaml"
-            ),
+            ("--record cannot write to standard output; name a file such as /var/lib/cdigen/nvidia.snapshot.yaml"),
         ),
         (
             ("--record", "f", "-o", "-"),
             (
-                "--record keeps the facts behind a spec that stands, and --output - leaves none; record the host with:"
-                " cdigen snapshot"
+                "--record keeps the facts behind a spec on the disk, and --output - leaves none there; record the host"
+                " with: cdigen snapshot"
             ),
         ),
         (
             ("--record", "f", "--snapshot", "s"),
-            "--record keeps the facts of a host, which --snapshot has already; leave one of them out",
+            "--record keeps the facts of a host, which --snapshot has already; use one of them",
         ),
         (("--record", "d/../x", "-o", "x"), f"--record d/../x: a spec is written to that file; {INSTEAD}"),
         (
@@ -270,7 +272,7 @@ INSTEAD = "name another, such as /var/lib/cdigen/nvidia.snapshot.yaml"
         ),
         (
             ("--record", "", "-o", "x"),
-            "--record keeps a file and has no name for it; name a file such as /var/lib/cdigen/nvidia.snapshot.yaml",
+            "--record: the file has no name; name a file such as /var/lib/cdigen/nvidia.snapshot.yaml",
         ),
     ],
 )
@@ -288,5 +290,5 @@ def test_an_empty_setting_keeps_no_record(make_case: Callable[..., RecordedCase]
     kept = run_program(*arguments, env={"CDIGEN_GENERATE_RECORD": str(case.record)})
     none = run_program(*arguments, env={"CDIGEN_GENERATE_RECORD": ""})
 
-    assert json.loads(kept.out)["record"] == {"file": str(case.record), "state": "wrote"}
+    assert json.loads(kept.out)["record"]["state"] == "wrote"
     assert (none.code, "record" in json.loads(none.out)) == (0, False)

@@ -28,7 +28,8 @@ OURS = b"# Written by cdigen 0.0.1 for NVIDIA driver 999.88.77.\ncdiVersion: 0.3
 FOREIGN = b"cdiVersion: 0.3.0\nkind: nvidia.com/gpu\n"
 JSON = b'{\n  "cdiVersion": "0.3.0",\n  "kind": "nvidia.com/gpu"\n}\n'
 HINT = "remove it with rm if it is not needed"
-NO_HEADER = f"is JSON, which has no header that says who wrote it, and is left; {HINT}"
+NOTHING: dict[str, None] = {"remedy": None}
+NO_HEADER = "JSON has no header that says who wrote it"
 PART = ".nvidia.yaml.0123456789abcdef.tmp"
 
 # The directories that are looked in without options, in a mount namespace of the program's own.
@@ -113,9 +114,7 @@ def test_all_of_ours_goes_and_nothing_else(host: Path) -> None:
 
     again = remove_on(host)
 
-    nothing = (
-        "nothing to remove: no file in /etc/cdi, /var/run/cdi and /var/lib/cdigen is known for one that cdigen wrote"
-    )
+    nothing = "nothing to remove: found no file written by cdigen in /etc/cdi, /var/run/cdi and /var/lib/cdigen"
     assert (again.code, again.out, again.err) == (0, "", lines(nothing))
 
 
@@ -144,7 +143,7 @@ def test_a_record_directory_with_something_else_in_it_stays(is_link: bool, host:
     said = []
     if is_link:
         (host / "var/lib/cdigen/nvidia.yaml").symlink_to("x")
-        link = "/var/lib/cdigen/nvidia.yaml is a symbolic link to x, which is not followed, and is left"
+        link = "left /var/lib/cdigen/nvidia.yaml: a symbolic link to x, which is not followed"
         said = [f"warning: {link}; {HINT}"]
 
     dry, run = remove_on(host, "--dry-run"), remove_on(host)
@@ -182,7 +181,7 @@ def test_a_directory_that_has_two_names_is_looked_through_once(specs: Path, tmp_
     run = cdigen("remove", "--spec-dir", specs, "--spec-dir", tmp_path / "link", "--spec-dir", tmp_path / "none")
 
     assert (run.code, run.out) == (0, "")
-    assert run.err == lines(f"note: {specs}/nvidia.json {NO_HEADER}", f"removed {specs}/nvidia.yaml")
+    assert run.err == lines(f"note: left {specs}/nvidia.json: {NO_HEADER}; {HINT}", f"removed {specs}/nvidia.yaml")
 
 
 # what may be ours, and what is not
@@ -209,11 +208,11 @@ def test_json_of_our_kind_and_links_are_left_and_said(specs: Path, tmp_path: Pat
 
     assert (run.code, run.out) == (0, "")
     assert run.err == lines(
-        f"note: {specs}/a.json {NO_HEADER}",
-        f"note: {specs}/b.json {NO_HEADER}",
-        f"warning: {specs}/broken.yaml is a symbolic link to nowhere, which is not followed, and is left; {HINT}",
-        f"warning: {specs}/link.yaml is a symbolic link to {elsewhere}, which is not followed, and is left; {HINT}",
-        f"nothing to remove: no file in {specs} is known for one that cdigen wrote",
+        f"note: left {specs}/a.json: {NO_HEADER}; {HINT}",
+        f"note: left {specs}/b.json: {NO_HEADER}; {HINT}",
+        f"warning: left {specs}/broken.yaml: a symbolic link to nowhere, which is not followed; {HINT}",
+        f"warning: left {specs}/link.yaml: a symbolic link to {elsewhere}, which is not followed; {HINT}",
+        f"nothing to remove: found no file written by cdigen in {specs}",
     )
     assert names(specs) == before
     assert elsewhere.read_bytes() == OURS
@@ -231,7 +230,7 @@ def test_what_is_no_regular_file_or_anothers_is_passed_over(specs: Path, cdigen:
 
     run = cdigen("remove", "--spec-dir", specs)
 
-    assert run.err == lines(f"nothing to remove: no file in {specs} is known for one that cdigen wrote")
+    assert run.err == lines(f"nothing to remove: found no file written by cdigen in {specs}")
     assert (run.code, run.out, names(specs)) == (0, "", before)
 
 
@@ -243,7 +242,7 @@ def test_a_link_to_what_is_anothers_is_not_mentioned(specs: Path, tmp_path: Path
 
     run = cdigen("remove", "--spec-dir", specs)
 
-    nothing = f"nothing to remove: no file in {specs} is known for one that cdigen wrote"
+    nothing = f"nothing to remove: found no file written by cdigen in {specs}"
     assert (run.code, run.out, run.err) == (0, "", lines(nothing))
     assert len(names(specs)) == 3
 
@@ -266,13 +265,18 @@ def test_an_odd_name_forges_no_line(specs: Path, cdigen: Cdigen) -> None:
     run = cdigen("remove", "--spec-dir", specs)
 
     shown = f"{specs}/a\\ncdigen: removed everything\\x1b[2J.yaml"
-    left = f"{specs}/b\\n.yaml is a symbolic link to c\\nd, which is not followed, and is left; {HINT}"
-    assert run.err == lines(f"removed {specs}/-rf.yaml", f"removed {shown}", f"warning: {left}")
+    left = f"left {specs}/b\\n.yaml: a symbolic link to c\\nd, which is not followed"
+    assert run.err == lines(f"removed {specs}/-rf.yaml", f"removed {shown}", f"warning: {left}; {HINT}")
     assert names(specs) == ["b\n.yaml"]
     assert reported == [
-        {"path": f"{specs}/-rf.yaml", "state": "would-remove", "message": f"would remove {specs}/-rf.yaml"},
-        {"path": f"{specs}/{odd}", "state": "would-remove", "message": f"would remove {shown}"},
-        {"path": f"{specs}/b\n.yaml", "state": "left", "message": left},
+        {"path": f"{specs}/-rf.yaml", "state": "would-remove", "message": f"would remove {specs}/-rf.yaml", **NOTHING},
+        {"path": f"{specs}/{odd}", "state": "would-remove", "message": f"would remove {shown}", **NOTHING},
+        {
+            "path": f"{specs}/b\n.yaml",
+            "state": "left",
+            "message": left,
+            "remedy": {"hint": HINT, "commands": []},
+        },
     ]
 
 
@@ -283,7 +287,7 @@ def test_of_many_that_are_left_the_first_are_named(specs: Path, cdigen: Cdigen) 
     run = cdigen("remove", "--spec-dir", specs)
 
     *named, rest, _ = run.err.splitlines(keepends=True)
-    assert [line.split()[2] for line in named] == [f"{specs}/link{number:02}.yaml" for number in range(10)]
+    assert [line.split()[3] for line in named] == [f"{specs}/link{number:02}.yaml:" for number in range(10)]
     assert rest == lines(f"warning: 5 more like these in {specs}; --json names them all")
     assert len(report_of(cdigen("remove", "--spec-dir", specs, "--json"))) == 15
 
@@ -314,7 +318,7 @@ def test_a_file_that_is_named_goes_alone(specs: Path, cdigen: Cdigen) -> None:
 
     assert (run.code, run.out) == (0, "")
     assert run.err == lines(
-        f"removed {specs}/a.yaml", f"removed {specs}/c.txt", f"removed {specs}/d.json", f"{specs}/e.yaml is not there"
+        f"removed {specs}/a.yaml", f"removed {specs}/c.txt", f"removed {specs}/d.json", f"no such file: {specs}/e.yaml"
     )
     assert names(specs) == ["b.yaml"]
 
@@ -329,23 +333,27 @@ def test_a_file_that_is_named_and_not_ours_is_refused_and_keeps_no_other_from_it
     arguments = [
         specs / name for name in ("mine.yaml", "nvidia.json", "link.yaml", "directory", "pipe.yaml", "ours.yaml")
     ]
-    expected = [
-        ("left", f"{specs}/mine.yaml was not written by cdigen and is left; {HINT}"),
-        ("left", f"{specs}/nvidia.json {NO_HEADER}"),
-        ("left", f"{specs}/link.yaml is a symbolic link to z.yaml and is left; name that, or use rm"),
-        ("left", f"{specs}/directory is a directory and is left; name a file in it, or use --spec-dir"),
-        ("left", f"{specs}/pipe.yaml is not a regular file, so cdigen did not write it, and is left"),
-        ("would-remove", f"would remove {specs}/ours.yaml"),
+    left = [
+        (f"left {specs}/mine.yaml: not written by cdigen", None),
+        (f"left {specs}/nvidia.json: {NO_HEADER}", HINT),
+        (f"left {specs}/link.yaml: a symbolic link to z.yaml", "name that file, or remove the link with rm"),
+        (f"left {specs}/directory: a directory", "name a file in it, or use --spec-dir"),
+        (f"left {specs}/pipe.yaml: not a regular file, so cdigen did not write it", None),
     ]
 
     dry = cdigen("remove", *arguments, "--dry-run", "--json")
     run = cdigen("remove", *arguments)
 
     assert (dry.code, dry.err) == (1, "")
-    assert [(one["state"], one["message"]) for one in report_of(dry)] == expected
+    assert [(one["state"], one["message"], one["remedy"]) for one in report_of(dry)] == [
+        *(("left", message, hint and {"hint": hint, "commands": []}) for message, hint in left),
+        ("would-remove", f"would remove {specs}/ours.yaml", None),
+    ]
     assert [one["path"] for one in report_of(dry)] == [str(path) for path in arguments]
     assert (run.code, run.out) == (1, "")
-    assert run.err == lines(*(f"error: {text}" for _, text in expected[:-1]), f"removed {specs}/ours.yaml")
+    assert run.err == lines(
+        *("error: " + "; ".join(filter(None, parts)) for parts in left), f"removed {specs}/ours.yaml"
+    )
     assert names(specs) == ["directory", "link.yaml", "mine.yaml", "nvidia.json", "pipe.yaml", "z.yaml"]
 
 
@@ -354,7 +362,7 @@ def test_files_and_directories_together_have_no_meaning(specs: Path, cdigen: Cdi
 
     run = cdigen("remove", "--spec-dir", specs, specs / "a.yaml")
 
-    message = "error: FILE and --spec-dir both say what to remove; choose one of them"
+    message = "error: FILE and --spec-dir both say what to remove; use one of them"
     assert (run.code, run.out, run.err, names(specs)) == (2, "", lines(message), ["a.yaml"])
 
 
@@ -384,7 +392,7 @@ def test_a_read_only_directory_is_an_error_and_the_others_have_their_turn(
     run = cdigen("remove", "--spec-dir", specs, "--spec-dir", tmp_path / "run")
     named = cdigen("remove", specs / "a.yaml", tmp_path / "run/c.yaml")
 
-    why = "Read-only file system: make its file system writable"
+    why = "Read-only file system; make its file system writable"
     assert (run.code, run.out) == (7, "")
     assert run.err == lines(
         f"error: cannot remove {specs}/a.yaml: {why}",
@@ -393,7 +401,7 @@ def test_a_read_only_directory_is_an_error_and_the_others_have_their_turn(
     )
     assert (named.code, named.err) == (
         7,
-        lines(f"error: cannot remove {specs}/a.yaml: {why}", f"{tmp_path}/run/c.yaml is not there"),
+        lines(f"error: cannot remove {specs}/a.yaml: {why}", f"no such file: {tmp_path}/run/c.yaml"),
     )
     assert names(specs) == ["a.yaml", "b.yaml"]
 
@@ -414,14 +422,14 @@ def test_a_user_without_the_right_is_told_so(specs: Path, tmp_path: Path) -> Non
     secret.chmod(0o755)
     assert (run.code, run.out) == (7, "")
     assert run.err == lines(
-        f"error: cannot remove {specs}/a.yaml: Permission denied: run as root",
-        f"error: {specs}/c.yaml cannot be read (Permission denied), so that it is not known whose it is; run as root",
+        f"error: cannot remove {specs}/a.yaml: Permission denied; run as root",
+        f"error: cannot read {specs}/c.yaml, which may have been written by cdigen: Permission denied; run as root",
         f"error: cannot look through {secret}: Permission denied; run as root",
     )
     assert (named.code, named.err) == (7, "")
     assert [(one["state"], one["message"]) for one in report_of(named)] == [
-        ("failed", f"cannot look at {secret}/a.yaml: Permission denied; run as root"),
-        ("failed", f"cannot remove {specs}/c.yaml: Permission denied: run as root"),
+        ("failed", f"cannot look at {secret}/a.yaml: Permission denied"),
+        ("failed", f"cannot remove {specs}/c.yaml: Permission denied"),
     ]
     assert names(specs) == ["a.yaml", "b.yaml", "c.yaml", "d.json"]
 
@@ -434,5 +442,5 @@ def test_a_directory_that_is_none_is_an_error(name: str, specs: Path, cdigen: Cd
     run = cdigen("remove", "--spec-dir", specs / name)
 
     reason = {"file": "Not a directory", "loop": "Too many levels of symbolic links"}[name]
-    message = f"error: cannot look through {specs}/{name}: {reason}; see what is there with ls -ld"
+    message = f"error: cannot look through {specs}/{name}: {reason}; see what is there: ls -ld {specs}/{name}"
     assert (run.code, run.out, run.err) == (7, "", lines(message))

@@ -110,10 +110,6 @@ def test_the_version_is_the_packages() -> None:
             "--spec reads no host and cannot be used together with --procfs, --no-all. Try 'cdigen list --help'.",
         ),
         (
-            ["generate", "--json", "-o", "-"],
-            "--json reports on standard output, where --output - writes the spec; choose one of them",
-        ),
-        (
             ["generate", "--vendor", "nvidia com"],
             (
                 "--vendor nvidia com: not a vendor name; use two or more letters, digits, '.', '_' and '-', such as"

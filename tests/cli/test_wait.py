@@ -108,7 +108,7 @@ def test_nothing_is_written_before_all_of_it_is_there(make_host: MakeHost) -> No
     with coming(root, *steps, pause=0.7):
         run, seconds = wait(root)
 
-    waiting, *findings, result = run.err.splitlines()
+    waiting, result, *findings = run.err.splitlines()
     assert (run.code, waiting) == (0, WAITING + NOT_LOADED)
     assert ["modeset" in finding for finding in findings] == [True]  # the one node that has not come, and may lack
     assert result.startswith(wrote(root))
@@ -122,7 +122,7 @@ def test_a_driver_is_waited_for_that_is_mounted_after_its_module_was_loaded(make
     with coming(root, moved(driver, place, "/usr")):
         run, seconds = wait(root, "--driver-root", place)
 
-    waiting, *_, result = run.err.splitlines()
+    waiting, result, *_ = run.err.splitlines()
     assert (run.code, waiting) == (0, f"{WAITING}there is no libcuda.so.999.88.77 below {place}")
     assert result.startswith(wrote(root))
     assert 1 < seconds < SOON
@@ -310,8 +310,8 @@ def test_a_snapshot_does_not_change(make_snapshot: MakeSnapshot, cdigen: Cdigen)
 
     assert (run.code, run.out) == (2, "")
     assert run.err == (
-        "cdigen: error: --wait waits for a host to change and cannot be used together with --snapshot; leave one of"
-        " them out\n"
+        "cdigen: error: --wait waits for a host to change and cannot be used together with --snapshot; use one of"
+        " them\n"
     )
     assert cdigen("generate", "--snapshot", snapshot, "--wait", "0", "-o", "-").code == 0
 

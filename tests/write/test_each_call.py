@@ -172,7 +172,7 @@ def test_an_error_of_any_call_leaves_the_old_file_or_the_new_one(error: int, cas
         if said.startswith("FileError: "):
             refused += 1
             verb = "remove" if case.new is None else "write"
-            assert said.startswith(f"FileError: cannot {verb} {path}: {os.strerror(error)}: ")
+            assert said.startswith(f"FileError: cannot {verb} {path}: {os.strerror(error)}; ")
             assert content_of(path) == (case.new if position > commit else case.old)
         else:
             assert said in ("True", case.done)

@@ -69,7 +69,7 @@ def test_a_full_file_system_leaves_the_old_file_and_no_litter(tmp_path: Path, mo
     with pytest.raises(FileError) as caught:
         write_file(spec, b"x" * 1_000_000)
 
-    assert str(caught.value) == f"cannot write {spec}: No space left on device: free some space there"
+    assert str(caught.value) == f"cannot write {spec}: No space left on device; free some space there"
     assert spec.read_bytes() == OLD
     assert names(directory) == ["nvidia.yaml"]
 
@@ -83,7 +83,7 @@ def test_a_read_only_file_system_is_refused_unless_there_is_nothing_to_do(spec: 
         with pytest.raises(FileError) as caught:
             write_file(path, NEW)
         assert str(caught.value) == (
-            f"cannot write {path}: Read-only file system: choose an output file on a file system that can be written"
+            f"cannot write {path}: Read-only file system; choose an output file on a file system that can be written"
         )
     assert spec.read_bytes() == OLD
 
@@ -97,7 +97,7 @@ def test_a_file_that_is_a_mount_point_is_refused(spec: Path, mount: Mount) -> No
         write_file(spec, NEW)
 
     assert str(caught.value) == (
-        f"cannot write {spec}: Device or resource busy: "
+        f"cannot write {spec}: Device or resource busy; "
         "it is a mount point; write to the file on the other side of the mount"
     )
     assert source.read_bytes() == OLD
@@ -116,10 +116,10 @@ def test_an_interrupted_writer_leaves_the_old_file_and_no_litter(moment: str, sp
 @pytest.mark.parametrize(
     ("injection", "message"),
     [
-        ("fsync:error=EIO:when=1", "Input/output error: see the kernel's log (dmesg) for the device's errors"),
-        ("/^rename:error=EPERM", "Operation not permitted: run as root, or see whether it is immutable (lsattr)"),
-        ("fchmod:error=EDQUOT", "Disk quota exceeded: free some of the quota"),
-        ("flock:error=EIO", "Input/output error: see the kernel's log (dmesg) for the device's errors"),
+        ("fsync:error=EIO:when=1", "Input/output error; look for errors of the disk in the kernel's log (dmesg)"),
+        ("/^rename:error=EPERM", "Operation not permitted; run as root, or check whether it is immutable (lsattr)"),
+        ("fchmod:error=EDQUOT", "Disk quota exceeded; free some of the quota"),
+        ("flock:error=EIO", "Input/output error; look for errors of the disk in the kernel's log (dmesg)"),
     ],
 )
 def test_an_error_at_any_step_leaves_the_old_file_and_no_litter(

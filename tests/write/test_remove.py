@@ -72,7 +72,7 @@ def test_what_may_not_be_removed_is_an_error_and_stays(
     with pytest.raises(FileError) as caught:
         remove_file(place / "a.yaml", is_ours)
 
-    assert str(caught.value) == (f"cannot remove {place}/a.yaml: Read-only file system: make its file system writable")
+    assert str(caught.value) == (f"cannot remove {place}/a.yaml: Read-only file system; make its file system writable")
     assert (place / "a.yaml").read_bytes() == OURS
 
 

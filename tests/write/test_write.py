@@ -152,7 +152,7 @@ def test_a_dangling_link_is_refused_and_nothing_is_made_behind_it(tmp_path: Path
     link.symlink_to("elsewhere/new.yaml")
 
     assert refusal(link) == (
-        f"cannot write {link}: it is a symbolic link to elsewhere/new.yaml, which is missing: remove the link"
+        f"cannot write {link}: it is a symbolic link to elsewhere/new.yaml, which is missing; remove the link"
     )
     assert names(tmp_path) == ["nvidia.yaml"]
 
@@ -161,7 +161,7 @@ def test_a_directory_that_is_a_dangling_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cdi").symlink_to("elsewhere")
 
     assert refusal(tmp_path / "cdi" / "a.yaml") == (
-        f"cannot write {tmp_path}/cdi/a.yaml: No such file or directory: choose another output file"
+        f"cannot write {tmp_path}/cdi/a.yaml: No such file or directory; choose another output file"
     )
     assert names(tmp_path) == ["cdi"]
 
@@ -172,24 +172,24 @@ def test_a_cycle_of_links_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").symlink_to("a.yaml")
 
     assert refusal(link) == (
-        f"cannot write {link}: Too many levels of symbolic links: remove the loop of symbolic links"
+        f"cannot write {link}: Too many levels of symbolic links; remove the loop of symbolic links"
     )
 
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path) == f"cannot write {tmp_path}: it is a directory: name a file in it"
+    assert refusal(tmp_path) == f"cannot write {tmp_path}: it is a directory; name a file in it"
 
 
 @pytest.mark.parametrize("path", ["", "/", ".", "x/..", "x/"])
 def test_a_path_without_a_file_name_is_refused(path: str) -> None:
-    assert refusal(path) == f"cannot write {path}: it is the path of a directory: name a file in it"
+    assert refusal(path) == f"cannot write {path}: it is the path of a directory; name a file in it"
 
 
 def test_a_pipe_is_refused_without_waiting_for_its_other_end(tmp_path: Path) -> None:
     pipe = tmp_path / "nvidia.yaml"
     os.mkfifo(pipe)
 
-    assert refusal(pipe) == f"cannot write {pipe}: it is not a regular file: choose another output file"
+    assert refusal(pipe) == f"cannot write {pipe}: it is not a regular file; choose another output file"
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
@@ -197,13 +197,13 @@ def test_a_device_is_refused(tmp_path: Path) -> None:
     link = tmp_path / "nvidia.yaml"
     link.symlink_to("/dev/null")
 
-    assert refusal(link) == f"cannot write {link}: it is not a regular file: choose another output file"
-    assert refusal("/dev/null") == "cannot write /dev/null: it is not a regular file: choose another output file"
+    assert refusal(link) == f"cannot write {link}: it is not a regular file; choose another output file"
+    assert refusal("/dev/null") == "cannot write /dev/null: it is not a regular file; choose another output file"
 
 
 def test_a_file_in_place_of_a_directory_is_refused(spec: Path) -> None:
     assert refusal(spec / "a.yaml") == (
-        f"cannot write {spec}/a.yaml: Not a directory: a part of the path is a file; choose another output file"
+        f"cannot write {spec}/a.yaml: Not a directory; a part of the path is a file; choose another output file"
     )
     assert spec.read_bytes() == OLD
 
@@ -211,7 +211,7 @@ def test_a_file_in_place_of_a_directory_is_refused(spec: Path) -> None:
 def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
     path = tmp_path / ("a" * 256)
 
-    assert refusal(path) == f"cannot write {path}: File name too long: choose a shorter name"
+    assert refusal(path) == f"cannot write {path}: File name too long; choose a shorter name"
     assert names(tmp_path) == []
 
 
@@ -219,8 +219,8 @@ def test_a_path_with_odd_characters_stays_on_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a\n\x1b[2J.yaml"
     path.mkdir()
 
-    assert refusal(path) == f"cannot write {tmp_path}/a\\n\\x1b[2J.yaml: it is a directory: name a file in it"
-    assert refusal("a\0b") == "cannot write a\\x00b: a NUL character in the path: choose another output file"
+    assert refusal(path) == f"cannot write {tmp_path}/a\\n\\x1b[2J.yaml: it is a directory; name a file in it"
+    assert refusal("a\0b") == "cannot write a\\x00b: a NUL character in the path; choose another output file"
 
 
 def test_litter_of_a_writer_that_was_killed_is_removed_and_nothing_else(spec: Path) -> None:
@@ -281,9 +281,9 @@ def test_a_user_who_may_not_write_is_told_so() -> None:
             os.seteuid(user)
             directory.chmod(0o755)
 
-        assert write_message == (f"cannot write {spec}: Permission denied: run as root, or choose another output file")
+        assert write_message == (f"cannot write {spec}: Permission denied; run as root, or choose another output file")
         assert make_message == (
-            f"cannot write {directory}/cdi/a.yaml: Permission denied: run as root, or choose another output file"
+            f"cannot write {directory}/cdi/a.yaml: Permission denied; run as root, or choose another output file"
         )
         assert unchanged is False
         assert spec.read_bytes() == OLD
