@@ -70,12 +70,6 @@ def _has_dot_in_class(kind: object) -> bool:
 
 FEATURES = (
     Feature(version="1.1.0", patterns=_in_edits("netDevices"), reason="network devices were added"),
-    Feature(
-        version="1.1.0",
-        patterns=_in_edits("deviceNodes", "*", "permissions"),
-        reason="'none', no access at all, was added",
-        applies=lambda value: value == "none",
-    ),
     Feature(version="1.1.0", patterns=_in_edits("intelRdt", "schemata"), reason="the field was added"),
     Feature(version="1.1.0", patterns=_in_edits("intelRdt", "enableMonitoring"), reason="the field was added"),
     Feature(version="0.7.0", patterns=_in_edits("additionalGids"), reason="additional groups were added"),

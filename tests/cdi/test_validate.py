@@ -50,7 +50,7 @@ EVERYTHING: dict[str, object] = {
                         "uid": 0,
                         "gid": 4294967295,
                     },
-                    {"path": "/dev/two", "permissions": "none"},
+                    {"path": "/dev/two", "permissions": "r"},
                 ],
                 "netDevices": [{"hostInterfaceName": "eth0", "name": "net.1"}],
                 "mounts": [
@@ -188,11 +188,13 @@ def test_a_device_without_any_edit_is_refused(edits: dict[str, object]) -> None:
          ".deviceNodes[0].path: 'dev/x' is not an absolute path without control characters"),
         ({"deviceNodes": [{"path": "/x", "type": "f"}]}, ".deviceNodes[0].type: 'f' is not one of 'b', 'c', 'u', 'p'"),
         ({"deviceNodes": [{"path": "/x", "permissions": "rr"}]},
-         ".deviceNodes[0].permissions: 'rr' is not a set of permissions: each of r, w and m at most once, or none"),
+         ".deviceNodes[0].permissions: 'rr' is not a set of permissions: each of r, w and m at most once"),
         ({"deviceNodes": [{"path": "/x", "permissions": "rwx"}]},
-         ".deviceNodes[0].permissions: 'rwx' is not a set of permissions: each of r, w and m at most once, or none"),
+         ".deviceNodes[0].permissions: 'rwx' is not a set of permissions: each of r, w and m at most once"),
+        ({"deviceNodes": [{"path": "/x", "permissions": "none"}]},
+         ".deviceNodes[0].permissions: 'none' is not a set of permissions: each of r, w and m at most once"),
         ({"deviceNodes": [{"path": "/x", "permissions": ""}]},
-         ".deviceNodes[0].permissions: '' is not a set of permissions: each of r, w and m at most once, or none"),
+         ".deviceNodes[0].permissions: '' is not a set of permissions: each of r, w and m at most once"),
         ({"deviceNodes": [{"path": "/x", "major": -1}]},
          ".deviceNodes[0].major: -1 is too small, the lowest value is 0"),
         ({"deviceNodes": [{"path": "/x", "major": 4096}]},
@@ -322,10 +324,6 @@ def test_a_version_below_what_the_content_needs_is_refused_with_the_field_that_n
         ),
         f"$.cdiVersion: 0.4.0 is too low: {edits}.additionalGids needs 0.7.0, where additional groups were added",
         f"$.cdiVersion: 0.4.0 is too low: {edits}.deviceNodes[0].hostPath needs 0.5.0, where the field was added",
-        (
-            f"$.cdiVersion: 0.4.0 is too low: {edits}.deviceNodes[1].permissions needs 1.1.0, "
-            "where 'none', no access at all, was added"
-        ),
         (
             f"$.cdiVersion: 0.4.0 is too low: {edits}.intelRdt (and 1 more) needs 0.7.0, "
             "where cache and bandwidth classes were added"

@@ -28,7 +28,6 @@ from cdigen.cdi.version import FEATURES, KNOWN_VERSIONS, LOWEST_VERSION, require
         ({"containerEdits": {"intelRdt": {"schemata": []}}}, "1.1.0"),
         ({"containerEdits": {"intelRdt": {"enableMonitoring": False}}}, "1.1.0"),
         ({"containerEdits": {"netDevices": []}}, "1.1.0"),
-        ({"containerEdits": {"deviceNodes": [{"permissions": "none"}]}}, "1.1.0"),
         ({"kind": "a.com/b.c", "devices": [{"name": "0"}]}, "0.6.0"),
     ],
 )
