@@ -11,6 +11,7 @@ from cdigen.cdi.registry import DEFAULT_DIRECTORIES, read_registry
 from cdigen.cdi.render import render_json
 from cdigen.commands.target import read_input
 from cdigen.errors import DocumentError, ParseError, UsageError, one_line
+from cdigen.findings import Remedy
 from cdigen.host.live import LiveHost
 from cdigen.host.view import View
 from cdigen.oci.config import find_config_violations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from cdigen.cdi.registry import Registry, SourcedEdits
     from cdigen.host.host import Entry
 
-_MAKE_ONE = "make one with: runc spec"
+_MAKE_ONE = Remedy("make one with", ("runc spec",))
 
 
 def run_inject(config: str, *, devices: Sequence[str], spec_dirs: Sequence[str], output: str | None) -> int:
@@ -46,7 +47,8 @@ def run_inject(config: str, *, devices: Sequence[str], spec_dirs: Sequence[str],
     for name in devices:
         if not re.fullmatch(r"[^/=\s]+/[^/=\s]+=\S+", name):
             raise UsageError(
-                f"--device {one_line(name)}: not a device; name one as KIND=NAME, such as nvidia.com/gpu=0"
+                f"--device {one_line(name)}: not a device",
+                hint="name one as KIND=NAME, such as nvidia.com/gpu=0",
             )
     path = os.path.join(config, "config.json") if config != "-" and os.path.isdir(config) else config
     document = _load_config(path)
@@ -69,11 +71,16 @@ def _load_config(path: str) -> dict[str, object]:
     try:
         document = parse_document(read_input(path), is_json=True)
     except ParseError as error:
-        raise DocumentError(f"{name} is not an OCI runtime configuration: {error}; {_MAKE_ONE}") from error
+        raise _not_a_configuration(name, str(error)) from error
     violations = find_config_violations(document)
     if violations:
-        raise DocumentError(f"{name} is not an OCI runtime configuration: {summarise(violations)}; {_MAKE_ONE}")
+        raise _not_a_configuration(name, summarise(violations))
     return cast("dict[str, object]", document)
+
+
+def _not_a_configuration(name: str, reason: str) -> DocumentError:
+    message = f"{name} is not an OCI runtime configuration: {reason}"
+    return DocumentError(message, hint=_MAKE_ONE.hint, commands=_MAKE_ONE.commands, subject=name)
 
 
 def _warn_of_invalid(registry: Registry) -> None:

@@ -32,7 +32,7 @@ def apply_edits(
 
     Raises:
         IncompleteError: a device node that has to come from the host is not there.
-        HostReadError: of `find_node`.
+        HostReadError: of `find_node`, for such a node.
     """
     edited = cast("dict[str, object]", copy.deepcopy(config))
     for sourced in edits:

@@ -50,7 +50,7 @@ INJECTED = {
     "ociVersion": "1.0.2",
     "hooks": {"createContainer": [{"path": "/usr/bin/hook", "args": ["hook"]}]},
     "linux": {
-        "devices": [{"path": "/dev/gpu0", **NULL}],
+        "devices": [{"path": "/dev/gpu0", **NULL, "fileMode": 0o666}],
         "resources": {"devices": [{"allow": True, **NULL, "access": "rwm"}]},
     },
 }
@@ -201,7 +201,10 @@ def test_a_node_is_found_through_a_link_to_its_directory(specs: Path, bundle: Pa
 
     run = cdigen("inject", "--device", "example.com/gpu=0", "--spec-dir", specs, "-o", "-", bundle)
 
-    assert (run.code, json.loads(run.out)["linux"]["devices"]) == (0, [{"path": "/dev/gpu0", **NULL}])
+    assert (run.code, json.loads(run.out)["linux"]["devices"]) == (
+        0,
+        [{"path": "/dev/gpu0", **NULL, "fileMode": 0o666}],
+    )
 
 
 def refused(cdigen: Cdigen, bundle: Path, *arguments: str | Path) -> tuple[int, list[str]]:
@@ -216,10 +219,10 @@ def refused(cdigen: Cdigen, bundle: Path, *arguments: str | Path) -> tuple[int, 
 def test_a_node_that_is_a_link_or_missing_is_exit_5(specs: Path, bundle: Path, cdigen: Cdigen) -> None:
     (bundle.parent / "link").symlink_to("/dev/null")
     for name, message in (
-        ("link", "link, which example.com/gpu=0 needs, is not a device node but a link; write the spec anew"),
+        ("link", "link, which example.com/gpu=0 needs, is not a device node but a link; write the spec again"),
         (
             "no/x",
-            "the host has no no/x, which example.com/gpu=0 needs; load the device's driver, or write the spec anew",
+            "the host has no no/x, which example.com/gpu=0 needs; load the device's driver, or write the spec again",
         ),
     ):
         write_spec(specs, {"deviceNodes": [{"path": "/dev/gpu0", "hostPath": f"{bundle.parent}/{name}"}]})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cdigen.cdi.registry import SourcedEdits
 from cdigen.cdi.validate import find_violations
 from cdigen.errors import IncompleteError
-from cdigen.host import Entry
+from cdigen.host import Entry, HostReadError
 from cdigen.oci.config import find_config_violations
 from cdigen.oci.edits import apply_edits
 
@@ -28,6 +28,13 @@ NODES = {
 }
 
 
+def find_node(path: str) -> Entry | None:
+    """Return what is at a path of the host; one cannot be looked at."""
+    if path == "/dev/locked":
+        raise HostReadError(path, "Permission denied")
+    return NODES.get(path)
+
+
 def apply(config: Mapping[str, object], *edits: Mapping[str, object]) -> dict[str, Any]:
     """Return `config` without its version, after the edits of a valid spec."""
     for edit in edits:
@@ -38,10 +45,10 @@ def apply(config: Mapping[str, object], *edits: Mapping[str, object]) -> dict[st
     before = {"ociVersion": "1.0.2", **config}
     kept = copy.deepcopy(before)
     sourced = [SourcedEdits(source="example.com/gpu=y", edits=edit) for edit in edits]
-    after = apply_edits(before, sourced, find_node=NODES.get)
+    after = apply_edits(before, sourced, find_node=find_node)
     assert before == kept
     assert find_config_violations(after) == ()
-    assert apply_edits(after, sourced, find_node=NODES.get) == after
+    assert apply_edits(after, sourced, find_node=find_node) == after
     assert after.pop("ociVersion") == "1.0.2"
     return after
 
@@ -74,7 +81,7 @@ def test_a_null_is_filled_like_what_is_missing() -> None:
         "mounts": [{"destination": "/b", "source": "/a"}],
         "hooks": {"poststop": [{"path": "/x"}]},
         "linux": {
-            "devices": [{"path": "/dev/one", "type": "c", "major": 195, "minor": 7}],
+            "devices": [{"path": "/dev/one", "type": "c", "major": 195, "minor": 7, "fileMode": 0o600}],
             "resources": {"devices": [{"allow": True, "type": "c", "major": 195, "minor": 7, "access": "rwm"}]},
         },
     }
@@ -89,22 +96,26 @@ def test_no_edits_change_nothing() -> None:
 @pytest.mark.parametrize(
     ("node", "device", "access"),
     [
-        ({}, {"type": "c", "major": 195, "minor": 7}, "rwm"),
-        ({"permissions": "r"}, {"type": "c", "major": 195, "minor": 7}, "r"),
-        ({"permissions": "none"}, {"type": "c", "major": 195, "minor": 7}, None),
-        ({"hostPath": "/dev/disk"}, {"type": "b", "major": 8, "minor": 16}, "rwm"),
-        ({"hostPath": "/dev/disk", "type": "b"}, {"type": "b", "major": 8, "minor": 16}, "rwm"),
+        ({}, {"type": "c", "major": 195, "minor": 7, "fileMode": 0o600}, "rwm"),
+        ({"permissions": "r"}, {"type": "c", "major": 195, "minor": 7, "fileMode": 0o600}, "r"),
+        ({"hostPath": "/dev/disk"}, {"type": "b", "major": 8, "minor": 16, "fileMode": 0o660}, "rwm"),
+        ({"hostPath": "/dev/disk", "type": "b"}, {"type": "b", "major": 8, "minor": 16, "fileMode": 0o660}, "rwm"),
         # A major number of 0 is none, and then the minor number is not taken either.
-        ({"type": "c", "major": 0, "minor": 3}, {"type": "c", "major": 195, "minor": 7}, "rwm"),
-        ({"minor": 3}, {"type": "c", "major": 195, "minor": 7}, "rwm"),
-        ({"major": 5}, {"type": "c", "major": 5, "minor": 0}, "rwm"),
-        # With both, the host is not asked.
+        ({"type": "c", "major": 0, "minor": 3}, {"type": "c", "major": 195, "minor": 7, "fileMode": 0o600}, "rwm"),
+        ({"minor": 3}, {"type": "c", "major": 195, "minor": 7, "fileMode": 0o600}, "rwm"),
+        ({"major": 5}, {"type": "c", "major": 5, "minor": 0, "fileMode": 0o600}, "rwm"),
+        # With both, only the mode is the host's, if it has such a node at all.
+        ({"type": "c", "major": 5, "minor": 3}, {"type": "c", "major": 5, "minor": 3, "fileMode": 0o600}, "rwm"),
+        ({"hostPath": "/dev/disk", "type": "p"}, {"type": "p", "fileMode": 0o660}, None),
+        ({"hostPath": "/dev/link", "type": "p"}, {"type": "p"}, None),
+        ({"hostPath": "/dev/locked", "type": "c", "major": 5}, {"type": "c", "major": 5, "minor": 0}, "rwm"),
+        ({"type": "c", "major": 5, "fileMode": 0}, {"type": "c", "major": 5, "minor": 0, "fileMode": 0}, "rwm"),
         ({"hostPath": "/no", "type": "c", "major": 5, "minor": 3}, {"type": "c", "major": 5, "minor": 3}, "rwm"),
         ({"hostPath": "/no", "type": "c", "major": 5}, {"type": "c", "major": 5, "minor": 0}, "rwm"),
-        ({"type": "u"}, {"type": "u", "major": 195, "minor": 7}, None),
+        ({"type": "u"}, {"type": "u", "major": 195, "minor": 7, "fileMode": 0o600}, None),
         ({"hostPath": "/no", "type": "p", "major": 5}, {"type": "p"}, None),
         ({"hostPath": "/no", "type": "p"}, {"type": "p"}, None),
-        ({"hostPath": "/dev/pipe"}, {"type": "p"}, None),
+        ({"hostPath": "/dev/pipe"}, {"type": "p", "fileMode": 0o600}, None),
         (
             {"fileMode": 0o640, "uid": 0, "gid": 0},
             {"type": "c", "major": 195, "minor": 7, "fileMode": 0o640, "uid": 0, "gid": 0},
@@ -128,8 +139,8 @@ def test_a_node_belongs_to_the_process_if_the_spec_does_not_say() -> None:
     edits = {"deviceNodes": [{"path": "/dev/one"}, {"path": "/dev/two", "hostPath": "/dev/one", "uid": 0}]}
 
     assert apply(config, edits)["linux"]["devices"] == [
-        {"path": "/dev/one", "type": "c", "major": 195, "minor": 7, "uid": 1000, "gid": 100},
-        {"path": "/dev/two", "type": "c", "major": 195, "minor": 7, "uid": 0, "gid": 100},
+        {"path": "/dev/one", "type": "c", "major": 195, "minor": 7, "fileMode": 0o600, "uid": 1000, "gid": 100},
+        {"path": "/dev/two", "type": "c", "major": 195, "minor": 7, "fileMode": 0o600, "uid": 0, "gid": 100},
     ]
 
 
@@ -137,7 +148,7 @@ def test_root_s_own_ids_are_left_to_the_runtime() -> None:
     config = {"process": {"user": {"uid": 0, "gid": 0}}}
 
     assert apply(config, {"deviceNodes": [{"path": "/dev/one"}]})["linux"]["devices"] == [
-        {"path": "/dev/one", "type": "c", "major": 195, "minor": 7}
+        {"path": "/dev/one", "type": "c", "major": 195, "minor": 7, "fileMode": 0o600}
     ]
 
 
@@ -148,7 +159,7 @@ def test_a_node_takes_the_place_of_one_with_its_path_and_no_other() -> None:
 
     assert after["linux"]["devices"] == [
         {"path": "/dev/x"},
-        {"path": "/dev/one", "type": "c", "major": 195, "minor": 7},
+        {"path": "/dev/one", "type": "c", "major": 195, "minor": 7, "fileMode": 0o600},
     ]
     assert list(after["linux"]) == ["devices", "cgroupsPath", "resources"]
 
@@ -175,35 +186,35 @@ def test_a_rule_comes_after_what_is_there_and_once_unless_it_is_denied_later() -
             {"path": "/dev/no"},
             (
                 "the host has no /dev/no, which example.com/gpu=y needs; load the device's driver, or write the"
-                " spec anew"
+                " spec again"
             ),
         ),
         (
             {"path": "/dev/one", "hostPath": "/dev/é\u2028"},
             (
                 "the host has no /dev/é\\u2028, which example.com/gpu=y needs; load the device's driver, or write the"
-                " spec anew"
+                " spec again"
             ),
         ),
         (
             {"path": "/dev/link"},
-            "/dev/link, which example.com/gpu=y needs, is not a device node but a link; write the spec anew",
+            "/dev/link, which example.com/gpu=y needs, is not a device node but a link; write the spec again",
         ),
         (
             {"path": "/dev/one", "hostPath": "/dev/dir"},
-            "/dev/dir, which example.com/gpu=y needs, is not a device node but a dir; write the spec anew",
+            "/dev/dir, which example.com/gpu=y needs, is not a device node but a dir; write the spec again",
         ),
         (
             {"path": "/dev/one", "type": "b"},
-            "/dev/one, which example.com/gpu=y needs as a block device, is a character device; write the spec anew",
+            "/dev/one, which example.com/gpu=y needs as a block device, is a character device; write the spec again",
         ),
         (
             {"path": "/dev/disk", "type": "c"},
-            "/dev/disk, which example.com/gpu=y needs as a character device, is a block device; write the spec anew",
+            "/dev/disk, which example.com/gpu=y needs as a character device, is a block device; write the spec again",
         ),
         (
             {"path": "/dev/pipe", "type": "u"},
-            "/dev/pipe, which example.com/gpu=y needs as a character device, is a named pipe; write the spec anew",
+            "/dev/pipe, which example.com/gpu=y needs as a character device, is a named pipe; write the spec again",
         ),
     ],
 )

@@ -8,6 +8,8 @@ was found, every library that it needs was found, and its code ran.
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -104,6 +106,25 @@ def test_a_process_that_is_not_root_owns_its_nodes(
     done = run_bundle(engine, bundle, image_bookworm)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "1000:100 c3:2\n", "")
+
+
+@pytest.mark.parametrize(("said", "mode"), [({}, "640"), ({"fileMode": 0o600}, "600")])
+def test_a_node_without_a_mode_has_the_hosts(
+    engine: Engine, image_bookworm: Path, bundle: Path, tmp_path: Path, said: dict[str, int], mode: str
+) -> None:
+    os.mknod(tmp_path / "node", stat.S_IFCHR | 0o640, os.makedev(195, 7))
+    (tmp_path / "node").chmod(0o640)  # whatever the umask
+    node = {"path": "/dev/node", "hostPath": f"{tmp_path}/node", **said, "gid": 44}
+    device = {"name": "0", "containerEdits": {"deviceNodes": [node]}}
+    spec = {"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [device]}
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs/node.json").write_text(json.dumps(spec))
+    write_config(bundle, ["stat", "-c", "%a %u:%g %t:%T", "/dev/node"])
+    inject(bundle, tmp_path / "specs", "0")
+
+    done = run_bundle(engine, bundle, image_bookworm)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{mode} 0:44 c3:7\n", "")
 
 
 def test_a_hook_of_anyone_s_spec_is_run(engine: Engine, image: Path, bundle: Path, tmp_path: Path) -> None:
