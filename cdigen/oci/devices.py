@@ -37,8 +37,8 @@ def add_device_node(config: dict[str, object], node: Mapping[str, object], *, so
     """Make a node in the container, in place of one of the same path, and allow what its permissions say.
 
     What the spec does not say comes from the host: type, numbers and mode. Owner and group come from the container's
-    process, so that it may open the node. The host need not have a node with type and numbers; its mode is then left to the
-    runtime. Permissions that are not said are `rwm`. All of this is what version 1.1.0 of the CDI library does
+    process, so that it may open the node. The host need not have a node with type and numbers; its mode is then left
+    to the runtime. Permissions that are not said are `rwm`. All of this is what version 1.1.0 of the CDI library does
     (fillMissingInfo in pkg/cdi/container-edits_unix.go).
 
     Args:
@@ -100,7 +100,7 @@ def _unusable(message: str, host_path: str, hint: str = "write the spec again") 
 
 
 def _find_mode(host_path: str, find_node: FindNode) -> int | None:
-    """Return the mode of a node on the host; None if there is none, which a node with type and numbers can do without."""
+    """Return the mode of a node on the host; None if it is not there: one with type and numbers need not be."""
     try:
         entry = find_node(host_path)
     except HostReadError:
