@@ -11,9 +11,15 @@ INSTALL_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 EXTRAS ?= nvml
 export PREFIX DESTDIR INSTALL_PYTHON EXTRAS
 
+# What `mutate` changes, all if empty, and how many changes of a package it tries, all if 0.
+PACKAGES ?=
+SAMPLE ?= 0
+
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/
+# The versions of Python packages, with hashes; empty for the newest. Debian's packages are those of the day: it keeps no others.
+LOCK ?= .ci/requirements.txt
 # As root, what Debian can bring is installed; as another user it has to be there.
 APT := $(if $(filter 0,$(shell id -u)),DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends,echo "not root, not installing:")
 BASE_PACKAGES := python3 python3-venv ca-certificates
@@ -29,11 +35,16 @@ show: $(VENV)/installed ## Show the spec of this host, or of a bundled one if th
 	  echo "This host has no NVIDIA driver, so this is the spec of golden/rocky9-615 (see golden/README.md):" >&2; \
 	  $(RUN)cdigen generate --snapshot golden/rocky9-615/snapshot.yaml --output -; }
 
+.PHONY: announce
+announce:
+	@echo "make test: up to an hour, about 1 GB of downloads and 6 GB kept in $${CDIGEN_TEST_CACHE:-$${XDG_CACHE_HOME:-~/.cache}/cdigen-test}" \
+	  "the first time; later runs use what is there. The everyday part alone, a few minutes: make check"
+
 .PHONY: test
-test: packages $(VENV)/installed lint types layers ## Install what the tests need (as root), then run every test, on the real driver and engines too
+test: announce packages $(VENV)/installed lint types layers ## Install what the tests need (as root), then run every test, on the real driver and engines too
 	$(RUN)coverage erase
 	$(RUN)pytest --cov --cov-report=term
-	@echo "all tests ran; the everyday part alone is: make check"
+	@echo "all tests ran"
 
 .PHONY: check
 check: $(VENV)/installed lint types layers ## The everyday part: lint, types, layers, tests without the real driver and engines
@@ -81,6 +92,10 @@ bench: packages $(VENV)/installed ## Measure time and memory on the real driver,
 bench-start: packages $(VENV)/installed ## Measure what a spec adds to a container's start, with runc and crun (as root)
 	$(RUN)python -m tests.bench.start
 
+.PHONY: mutate
+mutate: $(VENV)/installed ## Change the code and see which changes no test notices; PACKAGES="plan cdi" and SAMPLE=100 make it shorter
+	$(RUN)python -m tests.mutation --sample $(SAMPLE) $(PACKAGES)
+
 .PHONY: install
 install: ## Install cdigen and its units below PREFIX (/usr/local), in DESTDIR if that is given; see docs/boot.md
 	@systemd/install install
@@ -95,14 +110,36 @@ packages:
 	  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || echo $$p; done); \
 	if [ -n "$$missing" ]; then $(if $(filter 0,$(shell id -u)),apt-get -qq update;) $(APT) $$missing; fi
 
-$(VENV)/installed: pyproject.toml Makefile
+# The tests that build or install cdigen with pip take the same versions for that.
+test test-real: export PIP_CONSTRAINT = $(abspath $(VENV))/constraints.txt
+test test-real: export PIP_BUILD_CONSTRAINT = $(PIP_CONSTRAINT)
+
+$(VENV)/installed: pyproject.toml Makefile $(LOCK)
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(if $(filter 0,$(shell id -u)),apt-get -qq update;) $(APT) $(BASE_PACKAGES); }
 	$(PYTHON) -m venv $(VENV)
+ifneq ($(LOCK),)
+	$(RUN)pip install -q --disable-pip-version-check --require-hashes -r $(LOCK)
+	$(RUN)pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@sed -n 's/ *\\$$//; /^[^ #]/p' $(LOCK) >$(VENV)/constraints.txt
+else
 	$(RUN)pip install -q --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(RUN)pip install -q --disable-pip-version-check --group dev --editable .
+	$(RUN)pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager --group dev --editable .
+endif
 	@touch $@
+
+.PHONY: lock
+lock: ## Renew .ci/requirements.txt, the versions of Python packages that development and CI install
+	@set -e; place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; \
+	$(PYTHON) -m venv "$$place"; "$$place/bin/pip" install -q --disable-pip-version-check uv; \
+	"$$place/bin/uv" pip compile pyproject.toml --group dev --extra nvml --universal --python-version 3.11 --upgrade \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet --output-file .ci/requirements.txt
+
+.PHONY: check-newest
+check-newest: ## The everyday part with the newest Python packages, in an environment of its own; nothing waits for it
+	@rm -f .venv-newest/installed
+	@$(MAKE) --no-print-directory check VENV=.venv-newest LOCK=
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache of downloads stays
-	rm -rf $(VENV) build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-newest build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

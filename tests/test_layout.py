@@ -8,10 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from yaml import safe_load
 
 from tests.conftest import COLLECTED
@@ -76,7 +79,8 @@ def test_the_top_level_has_what_is_allowed_there() -> None:
 
 def test_every_test_file_is_collected(pytestconfig: pytest.Config) -> None:
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
-    passed_over = files.difference(pytestconfig.stash[COLLECTED])
+    collected: set[str] = pytestconfig.stash[COLLECTED]
+    passed_over = files - collected
 
     if passed_over:  # or this is a run of some tests only
         command = [
@@ -93,6 +97,26 @@ def test_every_test_file_is_collected(pytestconfig: pytest.Config) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         passed_over -= {line.partition(":")[0] for line in done.stdout.splitlines()}
     assert passed_over == set()
+
+
+def test_what_is_installed_is_locked_and_no_index_is_named() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [
+        *project["build-system"]["requires"],
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["nvml"],
+        *project["dependency-groups"]["dev"],
+    ]
+    lock = (ROOT / ".ci/requirements.txt").read_text()
+    locked = dict(re.findall(r"^([^ =]+)==([^ ]+) ", lock, re.MULTILINE))
+
+    unmet = [
+        line
+        for requirement, line in [(Requirement(line), line) for line in wanted]
+        if not requirement.specifier.contains(locked.get(canonicalize_name(requirement.name), "0"))
+    ]
+    assert unmet == [], "run: make lock"
+    assert "://" not in lock
 
 
 def test_the_schemas_stand_once_and_the_package_sees_them() -> None:
