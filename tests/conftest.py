@@ -8,6 +8,8 @@ import signal
 import pytest
 from hypothesis import settings
 
+from tests import remedies
+
 COLLECTED = pytest.StashKey[set[str]]()
 """The paths of the files, below the repository, that tests were collected from; `-m` and `-k` do not matter."""
 
@@ -15,6 +17,8 @@ COLLECTED = pytest.StashKey[set[str]]()
 # about time sets a limit of its own.
 settings.register_profile("cdigen", settings.get_profile("ci" if os.environ.get("CI") else "default"), deadline=None)
 settings.load_profile("cdigen")
+
+remedies.watch()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Behind `&` in a script Ctrl-C is ignored, and a program that a test starts, to interrupt it, would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.pluginmanager.register(remedies.Plugin(), "remedies")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from tests.remedies import notice_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +67,11 @@ def run_program(
         env=environment(**(env or {})),
         timeout=120,
     )
-    return Run(code=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
+    run = Run(code=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
+    if "--json" in arguments:
+        with suppress(ValueError):
+            notice_report(json.loads(run.out), f"cdigen {' '.join(map(str, arguments))}")
+    return run
 
 
 def bound_to_permissions() -> tuple[str, ...]:
