@@ -6,7 +6,13 @@ document is passed through `one_line` so that it cannot forge a second line.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from cdigen.findings import Finding, Remedy, sentence
+from cdigen.wording import count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class CdigenError(Exception):
@@ -94,6 +100,38 @@ class FileError(CdigenError):
 
     exit_code = 7
     code = "file-error"
+
+
+class FailedRead(NamedTuple):
+    """A file or directory of a host of which nothing can be said, as the kernel failed to read it.
+
+    Attributes:
+        host_path: the path.
+        reason: why, in the kernel's words.
+        remedy: what to do.
+    """
+
+    host_path: str
+    reason: str
+    remedy: Remedy
+
+
+class UnreadableError(FileError):
+    """Something on the host could not be read, so that it is not known what is there; exit 7."""
+
+    code = "unreadable"
+
+    def __init__(self, reads: Sequence[FailedRead], findings: tuple[Finding, ...]) -> None:
+        """Name the first of `reads`, and how many others there are; `findings` tell of each."""
+        first, *others = reads
+        more = f", nor {count(len(others), 'other path')}" if others else ""
+        super().__init__(
+            f"cannot read {first.host_path}{more}: {first.reason}",
+            hint=first.remedy.hint,
+            commands=first.remedy.commands,
+            subject=first.host_path,
+        )
+        self.findings = findings
 
 
 class ParseError(CdigenError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from cdigen.errors import FailedRead
     from cdigen.findings import Finding
     from cdigen.parse.elf import ElfFacts
 
@@ -320,13 +321,14 @@ class ClassDevices:
         nodes: its device nodes, those with a number in the order of the numbers; () if the host has no such device.
         files: files and directories that are mounted with them.
         absent: what is not there if there are no nodes, and how it would come; one line.
-        findings, left_out: see `Inventory`; of this class alone.
+        failed_reads, findings, left_out: see `Inventory`; of this class alone.
     """
 
     name: ClassName
     nodes: tuple[DeviceNode, ...]
     files: tuple[DriverFile, ...]
     absent: str
+    failed_reads: tuple[FailedRead, ...]
     findings: tuple[Finding, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -344,6 +346,7 @@ class Inventory:
         control_nodes: nodes that every container needs, in the order of the catalog.
         gpus: by index.
         missing: nodes without which containers would not work, in the order of discovery.
+        failed_reads: what could not be read, in the order of discovery; there is a finding for each.
         findings: in the order of discovery, which is fixed.
         left_out: sorted by path.
     """
@@ -356,5 +359,6 @@ class Inventory:
     control_nodes: tuple[DeviceNode, ...]
     gpus: tuple[Gpu, ...]
     missing: tuple[MissingNode, ...]
+    failed_reads: tuple[FailedRead, ...]
     findings: tuple[Finding, ...]
     left_out: tuple[LeftOut, ...]

@@ -6,6 +6,7 @@ The versions, names and numbers are unmistakably made up. A path that no entry m
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import struct
 from typing import TYPE_CHECKING, cast
@@ -87,6 +88,11 @@ def program() -> Entry:
 def damaged(reason: str = "empty file") -> Entry:
     """Return a file that is not the ELF file which its name promises."""
     return {"kind": "file", "damaged": reason}
+
+
+def unreadable(name: str = "EIO", kind: str = "file") -> Entry:
+    """Return what the kernel fails to read, with the error of this name."""
+    return {"kind": kind, "unreadable": os.strerror(getattr(errno, name)), "errno": name}
 
 
 def linker_cache(*paths: str, flags: int = 0x303) -> Entry:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 from cdigen.discover.gpus import PROC_GPUS
 from cdigen.discover.majors import PROC_DEVICES
-from cdigen.host import DENIED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+_DENIED = ("EACCES", "EPERM")
 _MOST_SHOWN = 160  # characters of each side of a change
 _SHOWN_BEFORE = 20  # of these, characters before the first that differs
 
@@ -99,7 +99,7 @@ class _Entries:
     def is_hidden(self, path: str) -> bool:
         """Tell whether this side may not look at `path` or, if it has nothing there, at a directory above."""
         places = [path] if self.get(path) is not None else [path, *_ancestors(path)]
-        return any(self._entries.get(place, {}).get("unreadable") == DENIED for place in places)
+        return any(self._entries.get(place, {}).get("errno") in _DENIED for place in places)
 
 
 def _ancestors(path: str) -> Iterator[str]:

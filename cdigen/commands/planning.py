@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from cdigen.commands.target import open_target
@@ -15,6 +15,7 @@ from cdigen.wording import count
 
 if TYPE_CHECKING:
     from cdigen.commands.target import OpenTarget, Target
+    from cdigen.errors import FailedRead
     from cdigen.findings import Finding
     from cdigen.inventory import ClassDevices, ClassName, Inventory
     from cdigen.plan.options import BuildOptions, Mode
@@ -56,8 +57,19 @@ class Planned:
 class Planner:
     """Makes the plans of one host, which is scanned once, however many are made of it."""
 
-    def __init__(self, target: Target, *, opened: OpenTarget | None = None) -> None:
-        """Open the host of `target`, if it is not given as `opened`; errors as of `open_target` and `open_views`."""
+    def __init__(self, target: Target, *, opened: OpenTarget | None = None, allows_failed_reads: bool = False) -> None:
+        """Open the host, if it is not given.
+
+        Args:
+            target: the host, and how it is looked at.
+            opened: the same host.
+            allows_failed_reads: whether a plan is made though something could not be read. What is lacking then is not
+                said: it may be there.
+
+        Raises:
+            CdigenError: as of `open_target` and `open_views`.
+        """
+        self._allows_failed_reads = allows_failed_reads
         opened = open_target(target) if opened is None else opened
         self._views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
         self._driver_root = opened.driver_root
@@ -67,6 +79,7 @@ class Planner:
             self._dev_root = None if self._dev_root == default else self._dev_root
         self._ask_nvml = target.ask_nvml
         self._inventory: Inventory | None = None
+        self._failed_reads: dict[FailedRead, None] = {}
         self._classes: dict[Mode, ClassDevices] = {}
 
     @property
@@ -78,6 +91,17 @@ class Planner:
     def has_scanned(self) -> bool:
         """Whether the driver's files and the GPUs were looked at to the end before, whatever plan came of them."""
         return self._inventory is not None
+
+    @property
+    def failed_reads(self) -> tuple[FailedRead, ...]:
+        """What could not be read so far, where that is allowed."""
+        return tuple(self._failed_reads)
+
+    def _judged(self, inventory: Inventory) -> Inventory:
+        if not (self._allows_failed_reads and inventory.failed_reads):
+            return inventory
+        self._failed_reads.update(dict.fromkeys(inventory.failed_reads))
+        return replace(inventory, failed_reads=(), lacking=())
 
     def findings_of(self, mode: Mode) -> tuple[Finding, ...]:
         """Return what was found of a mode alone that was planned before, whether there was a device or not."""
@@ -98,7 +122,7 @@ class Planner:
         if options.mode in GPU_MODES:
             if self._inventory is None:
                 ask_nvml = self._ask_nvml if options.coherent is None or self._ask_nvml == "never" else "always"
-                self._inventory = find_inventory(self._views, ask_nvml=ask_nvml)
+                self._inventory = self._judged(find_inventory(self._views, ask_nvml=ask_nvml))
             inventory = self._inventory
             plan = build_plan(inventory, options)
             return plan, inventory, (*inventory.findings, *plan.findings)
@@ -107,8 +131,12 @@ class Planner:
 
         files = None
         if options.mode == "management":
-            files = self._inventory or find_inventory(self._views, with_gpus=False)
-        devices = self._classes[options.mode] = find_class(self._views, cast("ClassName", options.mode))
+            files = self._inventory or self._judged(find_inventory(self._views, with_gpus=False))
+        devices = find_class(self._views, cast("ClassName", options.mode))
+        if self._allows_failed_reads:
+            self._failed_reads.update(dict.fromkeys(devices.failed_reads))
+            devices = replace(devices, failed_reads=())
+        self._classes[options.mode] = devices
         if files is not None:
             plan = build_management_plan(files, devices, options)
             findings = tuple(dict.fromkeys((*files.findings, *devices.findings, *plan.findings)))

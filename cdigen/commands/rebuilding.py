@@ -85,7 +85,7 @@ class Rebuilder:
         key = (target.driver_root, target.dev_root)
         if key not in self._planners:
             opened = self._opened if target.snapshot is not None else open_target(target, may_wake=False)
-            self._planners[key] = Planner(target, opened=opened)
+            self._planners[key] = Planner(target, opened=opened, allows_failed_reads=True)
         return self._planners[key]
 
 

@@ -62,6 +62,7 @@ def _find(views: Views, row: ClassRow, notes: Notes) -> ClassDevices:
         nodes=nodes,
         files=tuple(_files(views, row, notes)) if nodes else (),
         absent=row.absent,
+        failed_reads=notes.failed_reads,
         findings=notes.findings,
         left_out=notes.left_out,
     )

@@ -92,6 +92,7 @@ def find_control_nodes(
         try:
             node = find_right_node(dev, path, f"catalog: {reason}", majors, name, minor)
         except (HostReadError, LinkError) as error:
+            notes.note_failure(error)
             node = f"cannot be looked at ({reason_of(error)})"
         if isinstance(node, DeviceNode):
             nodes.append(node)

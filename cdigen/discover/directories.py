@@ -37,7 +37,7 @@ def find_library_directories(driver: View, notes: Notes) -> tuple[str, ...]:
     for directory in (*_cached_directories(driver, notes), *LIBRARY_DIRECTORIES):
         _add(driver, directory, found, notes)
     for directory in tuple(found):
-        _add(driver, _parent_of_target(driver, f"{directory}/libcuda.so.1"), found, notes)
+        _add(driver, _parent_of_target(driver, f"{directory}/libcuda.so.1", notes), found, notes)
     return tuple(found)
 
 
@@ -59,11 +59,14 @@ def _add(driver: View, directory: str | None, found: dict[str, None], notes: Not
         notes.damaged(driver.host_path(str(directory)), error, "its libraries are not looked at")
 
 
-def _parent_of_target(driver: View, path: str) -> str | None:
+def _parent_of_target(driver: View, path: str, notes: Notes) -> str | None:
     try:
         resolved = driver.resolve(path)
-    except (HostReadError, LinkError):
+    except LinkError:
         return None  # whoever looks for libcuda itself reports it
+    except HostReadError as error:
+        notes.fail_to_read(error, "the directory to which it leads is not searched")
+        return None
     return resolved.rpartition("/")[0] if resolved else None
 
 
@@ -76,13 +79,15 @@ def _cached_directories(driver: View, notes: Notes) -> list[str]:
                 continue
             entries = driver.host.linker_cache(driver.host_path(resolved), LINKER_CACHE_PREFIXES)
         except (ParseError, HostReadError, LinkError) as error:
-            reason = reason_of(error)
+            notes.note_failure(error)
             path = driver.host_path(cache)
             notes.add(
                 "warning",
                 "linker-cache",
                 path,
-                f"{path}: {reason}; the usual directories are searched instead; rebuild it with: ldconfig",
+                f"{path}: {reason_of(error)}; the usual directories are searched instead",
+                hint="rebuild it with",
+                commands=("ldconfig",),
             )
             continue
         for entry in entries:
@@ -91,7 +96,7 @@ def _cached_directories(driver: View, notes: Notes) -> list[str]:
             directory = entry.path.rpartition("/")[0]
             for sub in SUBDIRECTORIES:
                 directory = directory.removesuffix(f"/{sub}") if sub else directory
-            for place in (directory, _parent_of_target(driver, entry.path)):
+            for place in (directory, _parent_of_target(driver, entry.path, notes)):
                 if place:
                     directories[place] = None
     return list(directories)

@@ -138,6 +138,7 @@ def _find_kernel(system: View, notes: Notes) -> KernelModule | None:
             if kernel is not None:
                 return kernel
         except (ParseError, HostReadError, LinkError) as error:
+            notes.note_failure(error)
             notes.add(
                 "warning",
                 "kernel-version",
@@ -182,9 +183,13 @@ def has_module(system: View) -> bool:
 def has_gpu_node(dev: View) -> bool:
     """Tell whether the device root has a /dev/nvidia<N>, as far as that can be looked at."""
     try:
-        return any(map(GPU_NODE.fullmatch, dev.names("/dev", ("nvidia",))))
+        return _has_gpu_node(dev)
     except (HostReadError, LinkError):
         return False
+
+
+def _has_gpu_node(dev: View) -> bool:
+    return any(map(GPU_NODE.fullmatch, dev.names("/dev", ("nvidia",))))
 
 
 def _no_libcuda(views: Views, kernel: KernelModule | None) -> NoDriverError | IncompleteError:
@@ -209,7 +214,7 @@ def _only_version(views: Views, installed: dict[str, list[str]]) -> str:
             " load the module (modprobe nvidia), or remove the drivers that are not in use"
         )
     version = next(iter(installed))
-    if not has_gpu_node(views.dev):
+    if not _has_gpu_node(views.dev):
         raise NoDriverError(
             f"the user-space driver {version} is installed but the kernel module is not loaded: no"
             f" {PROC_VERSION}, no {MODULE_VERSION} and no /dev/nvidia<N>; load it with: modprobe nvidia"
@@ -222,7 +227,6 @@ def _usable_libcuda(
 ) -> tuple[str, str]:
     """Return host path and machine of the first libcuda that a 64-bit program on this kernel can load."""
     reasons = []
-    advice = "reinstall"
     for path in paths:
         host_path = driver.host_path(path)
         if not is_safe_path(host_path):
@@ -234,8 +238,8 @@ def _usable_libcuda(
             reasons.append(f"{one_line(host_path)}: {error}")
             continue
         except HostReadError as error:
+            notes.note_failure(error)
             reasons.append(f"{one_line(host_path)}: {error.reason}")
-            advice = "run as a user who may read it, or reinstall"
             continue
         wanted = kernel.machine if kernel and kernel.machine else None
         if elf.bits == 32 and elf.machine in {companion for _, companion in MACHINES.values()}:
@@ -249,5 +253,6 @@ def _usable_libcuda(
         else:
             return host_path, elf.machine
     raise IncompleteError(
-        f"no libcuda.so.{version} can be used ({'; '.join(reasons)}); {advice} the user-space driver {version}"
+        f"no libcuda.so.{version} can be used ({', '.join(reasons)})",
+        hint=f"reinstall the user-space driver {version}",
     )

@@ -101,6 +101,7 @@ def _asks_for(row: FileRow, view: View, path: str, notes: Notes) -> tuple[str, .
         data = view.host.read(view.host_path(path))
         return parse_icd_text(data) if row.format == "text" else parse_icd_json(data)
     except (ParseError, HostReadError) as error:
+        notes.note_failure(error)
         host_path = one_line(view.host_path(path))
         notes.add(
             "warning",
@@ -155,12 +156,7 @@ def _text(system: View, path: str, notes: Notes) -> str:
     try:
         data = system.read(path)
     except (HostReadError, LinkError) as error:
-        notes.add(
-            "note",
-            "unreadable",
-            path,
-            f"{path}: {reason_of(error)}; it is taken as empty",
-        )
+        notes.fail_to_read(error, "it is taken as empty")
         return ""
     text = (data or b"").decode(errors="replace").strip()
     return text if text.isprintable() and ".." not in text.split("/") else ""

@@ -79,7 +79,7 @@ def find_gpus(
     """
     mig = MigFinder(views, majors, notes)
     is_masked = views.system.find(PROC_GPUS) is None
-    listed = _list_by_minor(views) if is_masked else _woken(views, _list(views, notes))
+    listed = _list_by_minor(views) if is_masked else _woken(views, _list(views, notes), notes)
     is_divided = any(mig.gpu_instances(gpu.minor) for gpu in listed)
     is_wanted = ask_nvml == "always" or is_divided or any(gpu.uuid is None for gpu in listed)
     facts = nvml() if ask_nvml != "never" and is_wanted else None
@@ -187,7 +187,7 @@ def _pci_key(bdf: str) -> tuple[int, ...]:
     return tuple(int(part, 16) for part in match.groups()) if match else ()
 
 
-def _woken(views: Views, listed: list[_Listed]) -> list[_Listed]:
+def _woken(views: Views, listed: list[_Listed], notes: Notes) -> list[_Listed]:
     """Return the GPUs, those without a known UUID asked again after their node was opened once.
 
     Opening the node initialises a GPU, if this is the system that runs; the driver knows its UUID then.
@@ -197,8 +197,11 @@ def _woken(views: Views, listed: list[_Listed]) -> list[_Listed]:
         if gpu.uuid is None and gpu.bdf is not None and views.dev_root == "/" and _wake(views, gpu.minor):
             try:
                 information = _read_information(views, gpu.bdf)
-            except (ParseError, HostReadError, LinkError):
+            except (ParseError, LinkError):
                 information = None  # it was told before; without the UUID, a finding will say so
+            except HostReadError as error:
+                notes.fail_to_read(error, "what it says since the GPU woke is not known")
+                information = None
             if information is not None and information.minor == gpu.minor:
                 gpu = replace(gpu, uuid=information.uuid, uuid_text=information.uuid_text)
         woken.append(gpu)

@@ -210,6 +210,7 @@ class MigFinder:
             data = self._views.system.read(access)
             told = None if data is None else parse_capability_access(data).minor
         except (ParseError, HostReadError, LinkError) as error:
+            self._notes.note_failure(error)
             return f"does not tell the capability's node ({reason_of(error)})"
         listed = self._table().get(name)
         if told is None:

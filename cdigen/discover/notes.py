@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from cdigen.errors import CdigenError, one_line
+from cdigen.errors import CdigenError, FailedRead, one_line
 from cdigen.findings import Finding, Level, Remedy
+from cdigen.host import HostReadError
 from cdigen.inventory import LeftOut
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,254}")
@@ -35,6 +36,7 @@ class Notes:
     def __init__(self) -> None:
         self._findings: dict[Finding, None] = {}
         self._left_out: dict[str, str] = {}
+        self._failed_reads: dict[str, FailedRead] = {}
 
     def add(
         self, level: Level, code: str, subject: str, message: str, *, hint: str = "", commands: tuple[str, ...] = ()
@@ -71,10 +73,31 @@ class Notes:
             hint: what to do, in words; see `Remedy`.
             commands: what to do, as commands.
         """
+        self.note_failure(error)
         reason = reason_of(error)
         message = f"{one_line(host_path)}: {reason}; {consequence}"
         self.add("warning", "unusable-file", host_path, message, hint=hint, commands=commands)
         self.leave_out(host_path, reason)
+
+    def note_failure(self, error: CdigenError) -> None:
+        """Note that something could not be read, if that is what the error says: a failed read is not absence.
+
+        For an error of which there is a finding too; `damaged` does both.
+        """
+        if isinstance(error, HostReadError) and error.is_failure:
+            read = FailedRead(host_path=one_line(error.path), reason=one_line(error.reason), remedy=error.remedy)
+            self._failed_reads.setdefault(read.host_path, read)
+
+    def fail_to_read(self, error: CdigenError, consequence: str) -> None:
+        """Note an error by a finding that says what follows, and as `note_failure` does."""
+        self.note_failure(error)
+        path = getattr(error, "path", "") or error.subject
+        self.add("warning", "unreadable", path, f"{one_line(path)}: {reason_of(error)}; {consequence}")
+
+    @property
+    def failed_reads(self) -> tuple[FailedRead, ...]:
+        """What could not be read so far, each path once."""
+        return tuple(self._failed_reads.values())
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -35,6 +35,9 @@ def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[st
         return None
     try:
         facts = views.driver.host.nvml(path)
+    except HostReadError as error:
+        notes.damaged(path, error, f"NVML is not asked and {_CONSEQUENCE}")
+        return None
     except NvmlError as error:
         if error.reason == NVML_NOT_INSTALLED:
             notes.add("note", "nvml-not-installed", path, f"NVML is not asked, so {_CONSEQUENCE}: {error.reason}")
@@ -78,6 +81,7 @@ def _find_library(views: Views, notes: Notes, version: str, directories: tuple[s
             host_path = view.host_path(place[0])
             bits = view.host.elf(host_path).bits if is_safe_path(host_path) else 0
         except (ParseError, HostReadError, LinkError) as error:
+            notes.note_failure(error)
             reasons[f"{one_line(view.host_path(path))}: {reason_of(error)}"] = None
             continue
         if bits == 64:

@@ -8,7 +8,6 @@ by an engine, and a package manager that installs it tells when it is done.
 from __future__ import annotations
 
 import errno
-import os
 import re
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,7 @@ _MODULE_FILE = re.compile(rb"/nvidia(?!fb|-wmi)[^/ :]*\.ko")
 """In the list of all modules that depmod(8) makes, `modules.dep`: NVIDIA's own by whichever name, such as
 nvidia-current.ko (Debian), and not those of the kernel that are called so too."""
 
-_GONE = tuple(map(os.strerror, (errno.ENOENT, errno.ENODEV)))
+_GONE = (errno.ENOENT, errno.ENODEV)
 """Why what was just there cannot be read: it changes now, and the next look will see to what."""
 
 
@@ -63,7 +62,7 @@ def find_lacking(views: Views, *, makes_nodes: bool = False, late_driver_root: b
     try:
         return _find_lacking(views, makes_nodes=makes_nodes, late_driver_root=late_driver_root)
     except HostReadError as error:
-        return (f"{one_line(error.path)} is about to change",) if error.reason in _GONE else ()
+        return (f"{one_line(error.path)} is about to change",) if error.number in _GONE else ()
     except LinkError:
         return ()
 

@@ -19,7 +19,7 @@ from cdigen.discover.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.discover.platform import check_platform
 from cdigen.discover.sockets import find_sockets
 from cdigen.discover.xorg import find_xorg_modules
-from cdigen.errors import CdigenError, ParseError, one_line
+from cdigen.errors import CdigenError, FileError, ParseError, UnreadableError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import DriverFile, Inventory, Library
 
@@ -48,6 +48,7 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
         NoDriverError, VersionMismatchError: see `find_driver`.
         IncompleteError: something without which a container would not work is missing.
         HostReadError, LinkError: something without which nothing can be said cannot be read.
+        UnreadableError: what is missing may be there, as something could not be read.
 
         Every error carries the findings so far as its findings: one of them may be the cause.
     """
@@ -56,6 +57,9 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
         return _scan(views, notes, ask_nvml, with_gpus=with_gpus)
     except CdigenError as error:
         error.findings = notes.findings
+        if not isinstance(error, FileError) and (reads := notes.failed_reads):
+            # What is missing may be there.
+            raise UnreadableError(reads, notes.findings) from error
         raise
 
 
@@ -84,6 +88,7 @@ def _scan(views: Views, notes: Notes, ask_nvml: AskNvml, *, with_gpus: bool) -> 
         control_nodes=control_nodes,
         gpus=gpus,
         missing=missing,
+        failed_reads=notes.failed_reads,
         findings=notes.findings,
         left_out=notes.left_out,
     )
@@ -130,7 +135,8 @@ def _at_absolute_paths(
             if wanted.startswith("/") and wanted.isprintable():
                 try:
                     resolved = view.resolve(wanted)
-                except (HostReadError, LinkError):
+                except (HostReadError, LinkError) as error:
+                    notes.fail_to_read(error, f"whether {one_line(file.host_path)} names a library is not known")
                     resolved = None
                 library = by_host_path.get(view.host_path(resolved)) if resolved else None
             if library is not None and ".." not in wanted.split("/"):

@@ -7,6 +7,8 @@ order, it can be told whether the files and the nodes are there, and of which ve
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
@@ -25,7 +27,6 @@ from cdigen.doctor.presence import (
 )
 from cdigen.doctor.spec_files import VENDORS_GENERATOR
 from cdigen.errors import CdigenError, NoDriverError
-from cdigen.host import DENIED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context, Diagnosis, Level
     from cdigen.doctor.spec_files import FoundSpec
 
+_DENIED = os.strerror(errno.EACCES)
 _DEVICE = "device "  # in the names of entries
 
 
@@ -161,7 +163,7 @@ def _compare_mounts(context: Context, spec: FoundSpec, rebuilt: Rebuilt) -> Iter
         else:
             gone.append(host_path)
     yield from say_gone(spec, {"files": gone}, total=len(old), remedy=rebuilt.command)
-    if closed := unfit.pop(DENIED, None):  # to this user; engines of others may read it
+    if closed := unfit.pop(_DENIED, None):  # to this user; engines of others may read it
         yield from say_gone(spec, {"closed": closed}, total=len(old), remedy=rebuilt.command)
     for reason, paths in unfit.items():
         message = f"{names_of(paths)} {are_of(paths)} mounted and should not be: {reason}"

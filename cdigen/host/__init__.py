@@ -4,7 +4,7 @@ Everything above uses absolute paths as the host sees them. Where a directory of
 process is the business of `cdigen.host.live` alone.
 """
 
-from cdigen.host.host import DENIED, Entry, Host, HostReadError, NvmlError
+from cdigen.host.host import Entry, Host, HostReadError, NvmlError
 from cdigen.host.view import LinkError, View
 
-__all__ = ["DENIED", "Entry", "Host", "HostReadError", "LinkError", "NvmlError", "View"]
+__all__ = ["Entry", "Host", "HostReadError", "LinkError", "NvmlError", "View"]

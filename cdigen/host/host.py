@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shlex
 import stat
 from abc import ABC, abstractmethod
@@ -42,10 +41,6 @@ def kind_of(mode: int) -> Kind:
     return _KINDS[stat.S_IFMT(mode)]
 
 
-DENIED = os.strerror(errno.EACCES)
-"""The reason why this user may not read what another one may."""
-
-
 class HostReadError(FileError):
     """Something on the host is there and cannot be read; exit 7 unless discovery can do without it.
 
@@ -76,7 +71,15 @@ class HostReadError(FileError):
     @property
     def is_denied(self) -> bool:
         """Whether this user may not read what another one may."""
-        return self.number in (errno.EACCES, errno.EPERM) or self.reason == DENIED
+        return self.number in (errno.EACCES, errno.EPERM)
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the kernel failed to read what may be there, so that nothing can be said of it.
+
+        Otherwise it is known what is there: no regular file, one that is too large, or nothing, as no name is so long.
+        """
+        return self.number not in (None, errno.ENAMETOOLONG)
 
     @classmethod
     def of(cls, path: str, error: OSError) -> HostReadError:
@@ -184,6 +187,7 @@ class Host(ABC):
 
         Raises:
             NvmlError: it cannot be asked, or did not answer. A host that is no running one cannot be asked.
+            HostReadError: the library cannot be read.
         """
         raise NvmlError(f"{path} is not on a running host")
 

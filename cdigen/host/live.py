@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from cdigen.errors import FileError, one_line
-from cdigen.host.host import MAX_TEXT_BYTES, Entry, Host, HostReadError, NvmlError, kind_of, matching
+from cdigen.host.host import MAX_TEXT_BYTES, Entry, Host, HostReadError, kind_of, matching
 
 if TYPE_CHECKING:
     from cdigen.parse.elf import ElfFacts
@@ -162,11 +162,11 @@ class LiveHost(Host):
         """See `Host.elf`."""
         from cdigen.parse.elf import parse_elf
 
-        with open(self._open(path), "rb", closefd=True) as file:
-            try:
+        try:
+            with open(self._open(path), "rb", closefd=True) as file:
                 return parse_elf(file, os.fstat(file.fileno()).st_size)
-            except OSError as error:
-                raise HostReadError.of(path, error) from error
+        except OSError as error:
+            raise HostReadError.of(path, error) from error
 
     def linker_cache(self, path: str, prefixes: tuple[str, ...]) -> tuple[CacheEntry, ...]:
         """See `Host.linker_cache`."""
@@ -179,10 +179,7 @@ class LiveHost(Host):
         """See `Host.nvml`. The library is loaded into a process of its own, and is what is at `path` below the root."""
         from cdigen.host.nvml import ask_nvml
 
-        try:
-            fd = self._open(path)
-        except HostReadError as error:
-            raise NvmlError(f"{path}: {error.reason}") from error
+        fd = self._open(path)
         try:
             # The linker would follow a link that somebody puts in the path's way; it cannot where it gets the file.
             return ask_nvml(f"/proc/self/fd/{fd}", self._nvml_timeout, name=path)

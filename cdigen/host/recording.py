@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from cdigen.errors import ParseError
@@ -28,7 +29,7 @@ class RecordingHost(Host):
         try:
             entry = self._host.lstat(path)
         except HostReadError as error:
-            self._note(error.path.rpartition("/")[0] or "/", "dir", unreadable=error.reason)
+            self._note(error.path.rpartition("/")[0] or "/", "dir", **_why(error))
             raise
         if entry is not None and path != "/":
             facts: dict[str, object] = {}
@@ -47,7 +48,7 @@ class RecordingHost(Host):
         try:
             names = self._host.names(directory, prefixes, suffix)
         except HostReadError as error:
-            self._note(directory, "dir", unreadable=error.reason)
+            self._note(directory, "dir", **_why(error))
             raise
         for name in names:
             self.lstat(f"{directory.rstrip('/')}/{name}")
@@ -113,6 +114,9 @@ class RecordingHost(Host):
 
         try:
             facts = self._host.nvml(path)
+        except HostReadError as error:
+            self._note_unreadable(path, error)
+            raise
         except NvmlError as error:
             # Not where nobody has asked: that is true of this record too. Nor where there is no file.
             if error.reason != NVML_NOT_RECORDED and path in self._entries:
@@ -164,4 +168,11 @@ class RecordingHost(Host):
 
     def _note_unreadable(self, path: str, error: HostReadError) -> None:
         if path in self._entries:  # absent or not a regular file is a fact of lstat
-            self._note(path, str(self._entries[path]["kind"]), unreadable=error.reason)
+            self._note(path, str(self._entries[path]["kind"]), **_why(error))
+
+
+def _why(error: HostReadError) -> dict[str, object]:
+    """Return what an entry says of an error."""
+    if error.number is None:
+        return {"unreadable": error.reason}
+    return {"unreadable": error.reason, "errno": errno.errorcode.get(error.number, "EIO")}

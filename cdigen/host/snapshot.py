@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -147,7 +148,7 @@ class SnapshotHost(Host):
     def _file(self, path: str) -> Mapping[str, object]:
         entry = self._entries.get(path)
         if entry is None:
-            raise HostReadError(path, "No such file or directory")
+            raise HostReadError(path, "No such file or directory", number=errno.ENOENT)
         self._check(path, entry)
         if entry["kind"] != "file":
             raise HostReadError(path, "not a regular file")
@@ -156,7 +157,8 @@ class SnapshotHost(Host):
     @staticmethod
     def _check(path: str, entry: Mapping[str, object]) -> None:
         if "unreadable" in entry:
-            raise HostReadError(path, one_line(str(entry["unreadable"])))
+            number = getattr(errno, str(entry["errno"]), errno.EIO) if "errno" in entry else None
+            raise HostReadError(path, one_line(str(entry["unreadable"])), number=number)
 
 
 def load_snapshot(data: bytes, name: str) -> Snapshot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.errors import IncompleteError, one_line
+from cdigen.errors import IncompleteError, UnreadableError, one_line
 from cdigen.plan.plan import MOUNT_OPTIONS, Plan, PlannedDevice, PlannedMount, build_plan_of
 from cdigen.wording import first_of
 
@@ -27,7 +27,10 @@ def build_class_plan(devices: ClassDevices, options: BuildOptions) -> Plan:
 
     Raises:
         IncompleteError: it has none, or not the ones that are asked for, or none would have a name.
+        UnreadableError: something could not be read, which is not absence.
     """
+    if devices.failed_reads and not options.allow_incomplete:
+        raise UnreadableError(devices.failed_reads, devices.findings)
     planned = _channels(devices, options) if devices.name == "imex" else (_all(devices),)
     return Plan(
         kind=options.kind,
@@ -55,7 +58,11 @@ def build_management_plan(inventory: Inventory, devices: ClassDevices, options: 
 
     Raises:
         IncompleteError: there is no node.
+        UnreadableError: something could not be read, which is not absence.
     """
+    failed_reads = (*inventory.failed_reads, *devices.failed_reads)
+    if failed_reads and not options.allow_incomplete:
+        raise UnreadableError(failed_reads, (*inventory.findings, *devices.findings))
     return build_plan_of(inventory, options, (_all(devices),), ())
 
 

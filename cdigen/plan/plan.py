@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdigen.errors import CdigenError, IncompleteError
+from cdigen.errors import CdigenError, IncompleteError, UnreadableError
 from cdigen.inventory import LeftOut
 from cdigen.plan.lacking import find_relevant, refuse_lacking, warn_of_lacking
 from cdigen.plan.missing import refuse_missing
@@ -118,7 +118,10 @@ def build_plan(inventory: Inventory, options: BuildOptions) -> Plan:
     Raises:
         IncompleteError: a device node or a library of the driver is missing, a GPU that is asked for is not there, or
             no device would have a name. It carries the findings: one of them may be the cause.
+        UnreadableError: something could not be read, which is not absence.
     """
+    if inventory.failed_reads and not options.allow_incomplete:
+        raise UnreadableError(inventory.failed_reads, inventory.findings)
     try:
         return build_plan_of(inventory, options, _devices(inventory, options), inventory.control_nodes)
     except CdigenError as error:

@@ -12,7 +12,7 @@ from cdigen.main import run
 from cdigen.write import TEMPORARY
 from tests.classes import gds_entries, imex_entries
 from tests.cli.conftest import FIXTURES, lack
-from tests.hosts import minimal_entries, write_tree
+from tests.hosts import Entries, minimal_entries, text, write_tree
 from tests.write.tracing import IS_X86_64, trace
 
 if TYPE_CHECKING:
@@ -79,11 +79,15 @@ def specs(tmp_path: Path) -> Path:
     return directory
 
 
+MANY_DISKS: Entries = {"/proc/devices": text("Block devices:\n" + "  8 sd\n" * 1000)}
+"""What makes the record longer than any spec."""
+
+
 @pytest.fixture
 def change(tmp_path: Path, specs: Path, root: None, cdigen: Cdigen) -> Change:
     hosts = {
-        "old": {**minimal_entries(gpus=1), **imex_entries(0)},
-        "new": {**minimal_entries(gpus=2), **gds_entries(1)},
+        "old": {**minimal_entries(gpus=1), **imex_entries(0), **MANY_DISKS},
+        "new": {**minimal_entries(gpus=2), **gds_entries(1), **MANY_DISKS},
     }
     states = []
     for name, entries in hosts.items():

@@ -356,29 +356,16 @@ UNREADABLE = (
     (
         "libcuda",
         LIBCUDA,
-        5,
-        (
-            f"no libcuda.so.{VERSION} can be used ({LIBCUDA}: Permission denied);"
-            f" run as a user who may read it, or {REINSTALL}"
-        ),
+        7,
+        f"cannot read {LIBCUDA}: Permission denied; run as a user who may read it",
         (),
     ),
     (
         "GPU node's directory",
         "/dev",
         7,
-        "cannot read /dev/nvidia0: Permission denied; run as a user who may read it",
-        (
-            (
-                "/dev/nvidia-uvm-tools cannot be looked at (Permission denied): unified memory events, for profilers;"
-                " create it with: nvidia-modprobe -u -c 0"
-            ),
-            (
-                "/dev/nvidia-modeset cannot be looked at (Permission denied): mode setting, for Vulkan and displays;"
-                " create it with: nvidia-modprobe -m"
-            ),
-            "/dev/dri/by-path: Permission denied; by-path names are not injected",
-        ),
+        "cannot read /dev/dxg: Permission denied; run as a user who may read it",
+        (),
     ),
     (
         "list of GPUs",
@@ -390,11 +377,8 @@ UNREADABLE = (
     (
         "library directory",
         LIBDIR,
-        5,
-        (
-            f"the kernel module {VERSION} is loaded ({PROC_VERSION}) but there is no libcuda.so.{VERSION} below /;"
-            f" install the user-space driver {VERSION}, or name its directory with --driver-root"
-        ),
+        7,
+        f"cannot read {LIBDIR}/nvidia: Permission denied; run as a user who may read it",
         tuple(
             f"{directory}: Permission denied; its libraries are not looked at"
             for directory in (LIBDIR, "/lib/x86_64-linux-gnu")
@@ -428,13 +412,21 @@ def test_what_may_not_be_read_is_named(
     standing.assert_untouched()
 
 
-def test_a_program_that_may_not_be_read_is_left_out_with_a_warning(make_host: MakeHost) -> None:
+def test_a_program_that_may_not_be_read_is_left_out_only_where_that_is_allowed(make_host: MakeHost) -> None:
     root = make_host()
     (root / "usr" / "bin" / "nvidia-smi").chmod(0)
+    warning = "cdigen: warning: /usr/bin/nvidia-smi: Permission denied; it is not injected\n"
 
-    run = run_program("generate", "--host-root", root, "-o", "-", before=bound_to_permissions())
+    arguments = ("generate", "--host-root", root, "-o", "-")
+    run = run_program(*arguments, before=bound_to_permissions())
+    assert (run.code, run.out, run.err) == (
+        7,
+        "",
+        f"{warning}cdigen: error: cannot read /usr/bin/nvidia-smi: Permission denied; run as a user who may read it\n",
+    )
 
-    assert (run.code, run.err) == (0, "cdigen: warning: /usr/bin/nvidia-smi: Permission denied; it is not injected\n")
+    run = run_program(*arguments, "--allow-incomplete", before=bound_to_permissions())
+    assert (run.code, run.err) == (0, warning)
     assert "nvidia-smi" not in run.out
 
 

@@ -11,7 +11,7 @@ from yaml import safe_load
 
 from cdigen.schema import find_schema_violations
 from tests.classes import IMEX, all_class_entries, gds_entries, imex_entries
-from tests.hosts import LIBDIR, VERSION, Entries, bdf_of, minimal_entries, text, uuid_of, without
+from tests.hosts import LIBDIR, VERSION, Entries, bdf_of, minimal_entries, text, unreadable, uuid_of, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -293,8 +293,8 @@ def test_a_class_that_cannot_be_looked_at_keeps_its_file(
 ) -> None:
     cdi = tmp_path / "cdi"
     all_modes(cdigen, make_snapshot(all_class_entries()), cdi)
-    unreadable: Entries = {IMEX: {"kind": "dir", "unreadable": "Permission denied"}}
-    snapshot = make_snapshot({**without(all_class_entries(), IMEX), **unreadable})
+    closed: Entries = {IMEX: unreadable("EACCES", "dir")}
+    snapshot = make_snapshot({**without(all_class_entries(), IMEX), **closed})
 
     code, _, said = all_modes(cdigen, snapshot, cdi)
 

@@ -11,7 +11,7 @@ from cdigen.discover.classes_catalog import CLASSES
 from cdigen.discover.views import open_views
 from cdigen.host import HostReadError
 from tests.classes import IMEX, all_class_entries, gds_entries, imex_entries, nvswitch_entries, proc_devices
-from tests.hosts import Entries, char, damaged, host_of, link, minimal_entries, moved, text, without
+from tests.hosts import Entries, char, damaged, host_of, link, minimal_entries, moved, text, unreadable, without
 
 if TYPE_CHECKING:
     from cdigen.inventory import ClassDevices, ClassName
@@ -232,7 +232,10 @@ def test_devices_of_other_packages_are_also_looked_for_in_the_hosts_own_dev(
 
 
 def test_a_directory_that_may_not_be_read_is_an_error_with_the_remarks_so_far() -> None:
-    entries: Entries = {IMEX: {"kind": "dir", "unreadable": "Permission denied"}, "/proc/devices": damaged()}
+    entries: Entries = {
+        IMEX: unreadable("EACCES", "dir"),
+        "/proc/devices": damaged(),
+    }
 
     with pytest.raises(HostReadError) as caught:
         find(entries, "imex")

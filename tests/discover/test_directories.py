@@ -19,6 +19,7 @@ from tests.hosts import (
     linker_cache,
     minimal_entries,
     program,
+    unreadable,
     user_space_entries,
     without,
 )
@@ -105,7 +106,7 @@ def test_a_cached_library_in_vdpau_leads_to_the_directory_above() -> None:
     ("entry", "reason"),
     [
         (damaged("no linker cache (starts with the bytes 00)"), "no linker cache (starts with the bytes 00)"),
-        ({"kind": "file", "unreadable": "Permission denied"}, "Permission denied"),
+        (unreadable("EACCES"), "Permission denied"),
         ({"kind": "dir"}, "not a regular file"),
         (
             link("ld.so.cache"),
@@ -216,7 +217,10 @@ def test_a_toolkit_alone_is_no_driver() -> None:
 
 
 def test_a_library_directory_that_may_not_be_read_is_a_finding_and_the_others_are_searched() -> None:
-    entries: Entries = {**minimal_entries(), "/usr/lib64": {"kind": "dir", "unreadable": "Permission denied"}}
+    entries: Entries = {
+        **minimal_entries(),
+        "/usr/lib64": unreadable("EACCES", "dir"),
+    }
     inventory = inventory_of(entries)
     assert places(inventory) == {LIBDIR}
     assert [(finding.level, finding.code, finding.subject, finding.text) for finding in inventory.findings] == [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdigen.errors import CdigenError, IncompleteError, NoDriverError, VersionMismatchError
+from cdigen.errors import CdigenError, IncompleteError, NoDriverError, UnreadableError, VersionMismatchError
 from cdigen.inventory import Driver
 from tests.hosts import (
     LIBDIR,
@@ -22,6 +22,7 @@ from tests.hosts import (
     moved,
     program,
     text,
+    unreadable,
     user_space_entries,
     without,
 )
@@ -69,7 +70,7 @@ def test_without_its_text_in_procfs_sysfs_tells_the_kernel_modules_version() -> 
         (text("garbage\n"), "no line 'NVRM version: ...'"),
         (text(""), "empty file"),
         (text("NVRM version: new\x1b[2J\n"), "no kernel module and version in the line 'NVRM version: new\\x1b[2J'"),
-        ({"kind": "file", "unreadable": "Permission denied"}, "Permission denied"),
+        (unreadable("EACCES"), "Permission denied"),
         ({"kind": "fifo"}, "not a regular file"),
     ],
 )
@@ -207,10 +208,8 @@ def test_a_libcuda_that_cannot_be_used_is_named_with_the_reason(entry: Entry, re
 
 
 def test_a_libcuda_that_may_not_be_read_is_named_with_another_way_out() -> None:
-    entry: Entry = {"kind": "file", "unreadable": "Permission denied"}
-    assert refusal({**minimal_entries(), LIBCUDA: entry}, IncompleteError) == (
-        f"no libcuda.so.{VERSION} can be used ({LIBCUDA}: Permission denied); run as a user who may read it, or"
-        f" reinstall the user-space driver {VERSION}"
+    assert refusal({**minimal_entries(), LIBCUDA: unreadable("EACCES")}, UnreadableError) == (
+        f"cannot read {LIBCUDA}: Permission denied; run as a user who may read it"
     )
 
 
@@ -227,7 +226,7 @@ def test_an_error_carries_what_was_found_before_it() -> None:
 def test_every_libcuda_that_cannot_be_used_is_named() -> None:
     entries = {**minimal_entries(), LIBCUDA: damaged(), f"/usr/lib64/libcuda.so.{VERSION}": library("x", "aarch64")}
     assert refusal(entries, IncompleteError) == (
-        f"no libcuda.so.{VERSION} can be used ({LIBCUDA}: empty file; /usr/lib64/libcuda.so.{VERSION}: for aarch64, the"
+        f"no libcuda.so.{VERSION} can be used ({LIBCUDA}: empty file, /usr/lib64/libcuda.so.{VERSION}: for aarch64, the"
         f" kernel module is for x86_64); reinstall the user-space driver {VERSION}"
     )
 

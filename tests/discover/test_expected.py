@@ -10,7 +10,20 @@ from hypothesis import strategies as st
 from cdigen.discover.expected import find_expected_nodes
 from cdigen.discover.notes import Notes
 from cdigen.discover.views import open_views
-from tests.hosts import Entries, Entry, access, bdf_of, char, host_of, information, link, mig_entries, text, without
+from tests.hosts import (
+    Entries,
+    Entry,
+    access,
+    bdf_of,
+    char,
+    host_of,
+    information,
+    link,
+    mig_entries,
+    text,
+    unreadable,
+    without,
+)
 from tests.nodes import CAPABILITIES, DEVICES, OLD_DEVICES, node_entries, proc_entries
 
 if TYPE_CHECKING:
@@ -270,7 +283,7 @@ def test_where_the_majors_are_hidden_minors_are_compared(devices: str | None) ->
         ),
         (
             "/dev/nvidia-caps",
-            {"kind": "dir", "unreadable": "Permission denied"},
+            unreadable("EACCES", "dir"),
             (
                 "/dev/nvidia-caps/nvidia-cap1: Permission denied; whether the node of the right to create MIG instances"
                 " is there is not known"

@@ -17,6 +17,7 @@ from tests.hosts import (
     minimal_entries,
     program,
     text,
+    unreadable,
     without,
 )
 
@@ -168,7 +169,7 @@ def test_an_absolute_path_that_leads_to_no_library_of_the_driver_or_climbs_is_a_
         (text("{}"), "neither ICD nor layer nor layers"),
         (icd("a\\nb"), "not a library name: 'a\\nb'"),
         (icd("a\\u0000b"), "not a library name: 'a\\x00b'"),
-        ({"kind": "file", "unreadable": "Permission denied"}, "Permission denied"),
+        (unreadable("EACCES"), "Permission denied"),
     ],
 )
 def test_a_configuration_file_that_cannot_be_read_is_injected_with_a_finding(entry: Entry, reason: str) -> None:
@@ -287,7 +288,7 @@ def test_a_host_without_firmware_is_noted() -> None:
     ("entry", "reason"),
     [
         (damaged(), "empty file"),
-        ({"kind": "file", "unreadable": "Permission denied"}, "Permission denied"),
+        (unreadable("EACCES"), "Permission denied"),
         (link("nvidia-smi"), "leads through more than 40 symbolic links"),
     ],
 )

@@ -17,6 +17,7 @@ from tests.hosts import (
     link,
     minimal_entries,
     text,
+    unreadable,
     uuid_of,
     without,
 )
@@ -205,7 +206,7 @@ def test_two_gpus_with_one_minor_are_refused() -> None:
         (text("nothing of a GPU\n"), "no line of a GPU's information"),
         (text("Model: \t NVIDIA Fictional 9000\n"), "no Device Minor"),
         (text("Device Minor: \t -1\n"), "Device Minor is not a number: '-1'"),
-        ({"kind": "file", "unreadable": "Input/output error"}, "Input/output error"),
+        (unreadable("EIO"), "Input/output error"),
         ({"kind": "dir"}, "not a regular file"),
     ],
 )

@@ -20,6 +20,7 @@ from tests.hosts import (
     link,
     minimal_entries,
     program,
+    unreadable,
 )
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def test_word_size_is_that_of_the_elf_class_and_not_of_the_directory() -> None:
     [
         (damaged(), "empty file"),
         (damaged(NOT_ELF), NOT_ELF),
-        ({"kind": "file", "unreadable": "Permission denied"}, "Permission denied"),
+        (unreadable("EACCES"), "Permission denied"),
         (library("libnvidia-encode.so.1", "aarch64"), "made for 64-bit aarch64, not for x86_64"),
         (library("libnvidia-encode.so.1", "s390x"), "made for 64-bit em22, not for x86_64"),
         ({"kind": "file", "elf": {"bits": 32, "machine": "arm"}}, "made for 32-bit arm, not for i386"),

@@ -19,6 +19,7 @@ from tests.hosts import (
     mig_entries,
     minimal_entries,
     text,
+    unreadable,
     uuid_of,
     without,
 )
@@ -252,7 +253,7 @@ def test_capabilities_of_a_gpu_that_is_not_divided_change_nothing() -> None:
 def test_instances_that_cannot_be_read_are_a_finding() -> None:
     directory = f"{CAPABILITIES}/gpu0/mig"
     entries = minimal_entries()
-    entries[directory] = {"kind": "dir", "unreadable": "Permission denied"}
+    entries[directory] = unreadable("EACCES", "dir")
     assert findings(entries) == [
         ("unusable-file", directory, f"{directory}: Permission denied; MIG instances in it are not offered")
     ]

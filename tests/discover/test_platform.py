@@ -11,7 +11,19 @@ from cdigen.discover.readiness import find_lacking
 from cdigen.discover.views import open_views
 from cdigen.errors import UnsupportedPlatformError
 from cdigen.host import HostReadError, LinkError
-from tests.hosts import Entries, bdf_of, char, gpu_entries, host_of, inventory_of, link, minimal_entries, text, without
+from tests.hosts import (
+    Entries,
+    bdf_of,
+    char,
+    gpu_entries,
+    host_of,
+    inventory_of,
+    link,
+    minimal_entries,
+    text,
+    unreadable,
+    without,
+)
 
 RELEASE = "/etc/nv_tegra_release"
 FAMILY = "/sys/devices/soc0/family"
@@ -106,10 +118,13 @@ def test_a_tegra_with_a_gpu_in_a_slot_has_the_usual_driver(entries: Entries, exp
 @pytest.mark.parametrize(
     ("entries", "error"),
     [
-        ({"/dev": {"kind": "dir", "unreadable": "Permission denied"}}, HostReadError),
-        ({FAMILY: {"kind": "file", "unreadable": "Input/output error"}}, HostReadError),
+        ({"/dev": unreadable("EACCES", "dir")}, HostReadError),
+        ({FAMILY: unreadable("EIO")}, HostReadError),
         ({RELEASE: link("nv_tegra_release")}, LinkError),
-        ({**JETSON, "/dev/nvgpu": {"kind": "dir", "unreadable": "Permission denied"}}, HostReadError),
+        (
+            {**JETSON, "/dev/nvgpu": unreadable("EACCES", "dir")},
+            HostReadError,
+        ),
     ],
 )
 def test_a_sign_that_cannot_be_looked_at_is_not_absent(entries: Entries, error: type[Exception]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cdigen.doctor.engines import Engine, check_engines, find_programs, version_commands
 from cdigen.doctor.programs import Answer
 from tests.doctor.contexts import context_of, lines
-from tests.hosts import Entries, Entry, link, text
+from tests.hosts import Entries, Entry, link, text, unreadable
 
 BOTH = ("/etc/cdi", "/var/run/cdi")
 WHERE = "/etc/cdi and /var/run/cdi"
@@ -304,7 +304,7 @@ def test_a_damaged_file_of_containerds_is_a_problem_with_its_place(content: str)
 def test_a_file_that_may_not_be_read_is_unknown() -> None:
     entries: Entries = {
         "/usr/sbin/dockerd": FILE,
-        "/etc/docker/daemon.json": {"kind": "file", "unreadable": "Permission denied"},
+        "/etc/docker/daemon.json": unreadable("EACCES"),
     }
 
     assert engines_of(entries, "Docker version 28.2.2, build x")[0][0] == (

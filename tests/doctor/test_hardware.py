@@ -8,7 +8,7 @@ from cdigen.doctor.kernel import SECURE_BOOT, check_kernel
 from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
 from tests.doctor.contexts import context_of, lines
-from tests.hosts import Entries, Entry, char, kernel_entries, minimal_entries, text, without
+from tests.hosts import Entries, Entry, char, kernel_entries, minimal_entries, text, unreadable, without
 from tests.nodes import proc_entries
 from tests.pci import on_the_bus
 
@@ -56,11 +56,11 @@ def test_a_bus_without_a_gpu_is_a_problem(other: dict[str, str]) -> None:
 
 def test_a_bus_that_cannot_be_seen_is_unknown() -> None:
     where = "unknown pci /sys/bus/pci/devices:"
-    unreadable: Entries = {"/sys/bus/pci/devices": {"kind": "dir", "unreadable": "Permission denied"}}
+    closed: Entries = {"/sys/bus/pci/devices": unreadable("EACCES", "dir")}
 
     assert lines(check_pci(context_of({}))) == [f"{where} no device of the PCI bus can be seen here"]
     assert lines(check_pci(context_of({}, is_recorded=True))) == [f"{where} not recorded in the snapshot"]
-    assert lines(check_pci(context_of(unreadable))) == [f"{where} Permission denied -> run it as root"]
+    assert lines(check_pci(context_of(closed))) == [f"{where} Permission denied -> run it as root"]
 
 
 def modules(*names: str) -> Entries:

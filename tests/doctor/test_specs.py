@@ -12,7 +12,7 @@ from cdigen.doctor.engines_catalog import BOTH
 from cdigen.doctor.specs import check_specs
 from cdigen.host.live import LiveHost
 from tests.doctor.contexts import context_of, lines
-from tests.hosts import Entries, Entry, link, text, without
+from tests.hosts import Entries, Entry, link, text, unreadable, without
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +156,7 @@ def test_specs_of_others_and_files_that_are_none_are_passed_over() -> None:
 
 
 def test_what_may_not_be_read_is_unknown_and_so_is_what_follows() -> None:
-    closed: Entries = {OURS: {"kind": "file", "unreadable": "Permission denied"}}
+    closed: Entries = {OURS: unreadable("EACCES")}
     unknown = "finds no device of nvidia.com in /etc/cdi and /var/run/cdi, of which not all could be read"
 
     assert check(closed, PODMAN) == [

@@ -33,6 +33,7 @@ from tests.hosts import (
     moved,
     snapshot_document,
     text,
+    unreadable,
     write_tree,
 )
 
@@ -179,7 +180,7 @@ def test_a_record_has_what_was_asked_and_nothing_more() -> None:
 
 
 def test_a_directory_that_may_be_searched_and_not_listed_is_recorded_beside_what_is_in_it() -> None:
-    entries: Entries = {"/d": {"kind": "dir", "unreadable": "Permission denied"}, "/d/x": text("1")}
+    entries: Entries = {"/d": unreadable("EACCES", "dir"), "/d/x": text("1")}
     host = RecordingHost(host_of(entries))
     with pytest.raises(HostReadError):
         host.names("/d", ("",))

@@ -10,7 +10,7 @@ from cdigen.host import Entry, HostReadError
 from cdigen.host.snapshot import SnapshotHost, load_snapshot
 from cdigen.parse.elf import ElfFacts
 from cdigen.parse.ldcache import CacheEntry
-from tests.hosts import char, damaged, library, link, linker_cache, minimal_entries, snapshot_document, text
+from tests.hosts import char, damaged, library, link, linker_cache, minimal_entries, snapshot_document, text, unreadable
 
 HOST = SnapshotHost(
     {
@@ -20,8 +20,8 @@ HOST = SnapshotHost(
         "/a/empty": {"kind": "dir"},
         "/a/node": char(195, 255, "0660"),
         "/a/unknown": {"kind": "file"},
-        "/a/unreadable": {"kind": "file", "unreadable": "Permission denied"},
-        "/a/closed": {"kind": "dir", "unreadable": "Permission denied"},
+        "/a/unreadable": unreadable("EACCES"),
+        "/a/closed": unreadable("EACCES", "dir"),
         "/a/closed/seen": {"kind": "dir"},
         "/a/damaged": damaged("empty\nfile"),
         "/a/cache": linker_cache("/x/libcuda.so.1", "/x/libc.so.6"),

@@ -11,7 +11,7 @@ from cdigen.findings import Finding
 from cdigen.host import Host
 from cdigen.host.live import LiveHost
 from cdigen.parse.nvml import NvmlFacts, NvmlGpu
-from tests.hosts import LIBDIR, OTHER_VERSION, VERSION, damaged, host_of, library, link, moved
+from tests.hosts import LIBDIR, OTHER_VERSION, VERSION, damaged, host_of, library, link, moved, unreadable
 from tests.nvml.stub import Card, bus_id, card_uuid, compile_stub
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_libraries_that_cannot_be_used_are_named_with_the_reason() -> None:
     entries: Entries = {
         LIBRARY: damaged(),
         "/b/libnvidia-ml.so.1": link("libnvidia-ml.so.1"),
-        f"/c/{NAME}": {"kind": "file", "unreadable": "Permission denied"},
+        f"/c/{NAME}": unreadable("EACCES"),
     }
     assert find(entries, LIBDIR, "/b", "/c") == warning(
         NAME,

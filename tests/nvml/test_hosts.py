@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from cdigen.errors import CdigenError, DocumentError
-from cdigen.host import Host, NvmlError
+from cdigen.host import Host, HostReadError, NvmlError
 from cdigen.host.live import LiveHost
 from cdigen.host.recording import RecordingHost
 from cdigen.host.snapshot import SnapshotHost, load_snapshot
@@ -53,6 +53,12 @@ def reason(call: Callable[[], object]) -> str:
     return caught.value.reason
 
 
+def why_unread(call: Callable[[], object]) -> str:
+    with pytest.raises(HostReadError) as caught:
+        call()
+    return f"{caught.value.path}: {caught.value.reason}"
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Return a host's root with a libnvidia-ml, and `libm.so.6` that it needs only outside of the root."""
@@ -79,16 +85,16 @@ def test_no_link_leads_a_live_host_to_a_library_outside_of_its_root(root: Path, 
     (root / LIBRARY[1:]).symlink_to(outside)
     (root / "usr/link").symlink_to(outside.parent)
     host = LiveHost(str(root))
-    assert reason(lambda: host.nvml(LIBRARY)) == f"{LIBRARY}: not a regular file"
+    assert why_unread(lambda: host.nvml(LIBRARY)) == f"{LIBRARY}: not a regular file"
     path = f"/usr/link/{outside.name}"
-    assert reason(lambda: host.nvml(path)) == f"{path}: Not a directory"
+    assert why_unread(lambda: host.nvml(path)) == f"{path}: Not a directory"
 
 
 def test_a_library_that_is_not_there_or_no_library_is_named_as_the_host_sees_it(root: Path) -> None:
     (root / "usr/lib/text").write_text("no library")
     host = LiveHost(str(root))
-    assert reason(lambda: host.nvml("/none")) == "/none: No such file or directory"
-    assert reason(lambda: host.nvml("/usr")) == "/usr: not a regular file"
+    assert why_unread(lambda: host.nvml("/none")) == "/none: No such file or directory"
+    assert why_unread(lambda: host.nvml("/usr")) == "/usr: not a regular file"
     assert reason(lambda: host.nvml("/usr/lib/text")) == "/usr/lib/text: file too short"
 
 

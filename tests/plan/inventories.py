@@ -136,6 +136,7 @@ def inventories(draw: st.DrawFn) -> Inventory:
         control_nodes=(node("/dev/nvidiactl"), node("/dev/nvidia-uvm")),
         gpus=draw(gpus().filter(lambda made: any(gpu.mig != () for gpu in made))),
         missing=(),
+        failed_reads=(),
         findings=(),
         left_out=tuple(
             LeftOut(host_path=path, reason="made up") for path in sorted(draw(st.sets(HOST_PATHS, max_size=3)))

@@ -36,6 +36,7 @@ def inventory(*libraries: Library, files: tuple[DriverFile, ...] = ()) -> Invent
         control_nodes=(),
         gpus=(Gpu(index=0, minor=0, bdf=None, uuid=None, model=None, node=node("/dev/nvidia0"), drm_nodes=()),),
         missing=(),
+        failed_reads=(),
         findings=(),
         left_out=(),
     )
