@@ -91,6 +91,39 @@ def test_what_a_writer_may_be_at_work_on_stays_while_others_have_the_lock(tmp_pa
     assert remove_file(part, may_become_ours, lock_timeout=0.1, only_locked=True) == "removed"
 
 
+def test_a_whole_file_is_removed_also_while_others_keep_the_lock(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(OURS)
+    lock = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    try:
+        assert remove_file(tmp_path / "a.yaml", is_ours, lock_timeout=0.1) == "removed"
+    finally:
+        os.close(lock)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_error_that_nothing_better_is_known_for_leaves_the_file_to_the_user(
+    tmp_path: Path, strace: list[str]
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(OURS)
+    script = f"""
+from cdigen.errors import FileError
+from cdigen.write import remove_file
+try:
+    remove_file({str(path)!r}, lambda head: True)
+except FileError as error:
+    print(error)
+"""
+
+    command = [*strace, "-e", "inject=unlinkat:error=ENOMEM", sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout == f"cannot remove {path}: Cannot allocate memory; remove it by hand\n"
+    assert path.read_bytes() == OURS
+
+
 @pytest.mark.parametrize("content", [b"", OURS[:1], OURS[:20], OURS])
 def test_a_part_of_a_file_of_ours_may_become_one(content: bytes) -> None:
     assert may_become_ours(content)

@@ -127,6 +127,16 @@ def test_the_same_content_that_not_all_can_read_gets_its_mode_alone(spec: Path) 
     assert (after.st_ino, after.st_mtime_ns, mode(spec)) == (before.st_ino, before.st_mtime_ns, 0o644)
 
 
+@pytest.mark.parametrize(("standing", "changed", "left"), [(0o644, False, 0o644), (0o600, True, 0o644)])
+def test_the_same_content_needs_to_be_read_and_not_run_by_whom_the_mode_says(
+    standing: int, changed: bool, left: int, spec: Path
+) -> None:
+    spec.chmod(standing)
+
+    assert write_file(spec, OLD, mode=0o755) is changed
+    assert mode(spec) == left
+
+
 def test_an_empty_file_can_be_written_and_kept(spec: Path) -> None:
     assert write_file(spec, b"") is True
     assert write_file(spec, b"") is False
