@@ -14,7 +14,7 @@ from tests.doctor.contexts import context_of
 from tests.real.cache import cache_dir
 from tests.real.conftest import skipped_where_unavailable
 from tests.real.engines import require_engine
-from tests.real.matrix.trixie import ENGINES_ROOT
+from tests.real.matrix.releases import RELEASE_13
 from tests.real.process import run
 from tests.real.program import run_cdigen
 
@@ -62,7 +62,7 @@ def look_at(root: Path, host: Path) -> tuple[dict[str, str], tuple[Engine, ...]]
 
 def test_debians_engines_are_judged_by_their_real_versions_and_files(tmp_path: Path) -> None:
     with skipped_where_unavailable():
-        root = ENGINES_ROOT.make(cache_dir()) / "root"
+        root = RELEASE_13.engines.make(cache_dir()) / "root"
 
     levels, engines = look_at(root, root)
 

@@ -1,8 +1,8 @@
 """The engines of the matrix, each behind one function: start a container of a kind with devices, return what it said.
 
-Those of bookworm are this machine's; those of trixie run in trixie's root (`trixie.py`), in a mount namespace
-of their own. None has a network, and none asks a registry: they start from a root directory, or from an image
-that was imported from an archive of it.
+Those of bookworm are this machine's; those of newer releases run in the release's root (`releases.py`), in a mount
+namespace of their own. None has a network, and none asks a registry: they start from a root directory, or from an
+image that was imported from an archive of it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from tests.real.engines import require_engine, run_in_container
 from tests.real.make_driver import make_host
 from tests.real.matrix.cri import Cri, CriError, Wanted
 from tests.real.matrix.images import reference
+from tests.real.matrix.releases import IN_RELEASE, RELEASE_13
 from tests.real.matrix.rootless import AS_USER, ROOTLESS_ROOTS, ROOTS_INSIDE, TREE, hold_namespaces
-from tests.real.matrix.trixie import ENGINES_ROOT, IN_TRIXIE
 from tests.real.process import CommandError, UnavailableError, command_environment, require_root, run
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from tests.real.matrix.images import Images, Kind
+    from tests.real.matrix.releases import Release
 
 _SECONDS = 120
 _DAEMON_SECONDS = 60
@@ -155,8 +156,8 @@ class _Buildah:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Trixie:
-    """Trixie's root, ready to be entered: the prefix of a command that runs there, and where state is kept."""
+class _Root:
+    """The root of a release, ready to be entered: the prefix of a command that runs there, and where state is kept."""
 
     before: tuple[str, ...]
     state: Path
@@ -224,7 +225,7 @@ exec buildah --storage-driver=overlay run --isolation=oci --runtime=runc --netwo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _TrixieBuildah:
+class _ReleaseBuildah:
     before: tuple[str, ...]
     images: Images
 
@@ -235,7 +236,7 @@ class _TrixieBuildah:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _TrixiePodman:
+class _ReleasePodman:
     beside: tuple[str, ...]
     runtime: Runtime
     images: Images
@@ -327,18 +328,18 @@ def _bookworm_buildah(images: Images, _spec: Path) -> Iterator[Engine]:
 
 
 @contextmanager
-def _in_trixie(spec: Path, name: str) -> Iterator[_Trixie]:
-    """Give trixie's root with an empty state and `spec` in /etc/cdi."""
+def _in_release(release: Release, spec: Path, name: str) -> Iterator[_Root]:
+    """Give the root of a release with an empty state and `spec` in /etc/cdi."""
     _require("unshare", "pivot_root", "nsenter")
     cache = cache_dir()
-    root = ENGINES_ROOT.make(cache) / "root"
-    with tempfile.TemporaryDirectory(prefix=f"engine-{name}-", dir=cache) as state:
+    root = release.engines.make(cache) / "root"
+    with tempfile.TemporaryDirectory(prefix=f"engine-{release.name}-{name}-", dir=cache) as state:
         specs = Path(state) / "specs"
         specs.mkdir()
         shutil.copy(spec, specs)
         # A process namespace too: what an engine leaves running ends with the command.
-        enter = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", IN_TRIXIE, "sh")
-        yield _Trixie(state=Path(state), before=(*enter, str(root), str(specs), state, str(cache)))
+        enter = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", IN_RELEASE, "sh")
+        yield _Root(state=Path(state), before=(*enter, str(root), str(specs), state, str(cache)))
 
 
 @contextmanager
@@ -384,41 +385,41 @@ def _wait_until_gone(directory: Path) -> None:
 
 
 @contextmanager
-def _trixie_podman(runtime: Runtime, images: Images, spec: Path) -> Iterator[Engine]:
+def _release_podman(release: Release, runtime: Runtime, images: Images, spec: Path) -> Iterator[Engine]:
     # All in one namespace: podman takes a new /run for a machine that was booted anew, and so loses what runs beside.
-    with _in_trixie(spec, f"podman-{runtime}") as trixie:
+    with _in_release(release, spec, f"podman-{runtime}") as root:
         argv = ("sh", "-c", ": > /run/ready && exec sleep infinity")
-        with _beside([*trixie.before, *argv], trixie.state, ("test", "-e", "/run/ready")) as beside:
-            yield _TrixiePodman(beside=beside, runtime=runtime, images=images)
+        with _beside([*root.before, *argv], root.state, ("test", "-e", "/run/ready")) as beside:
+            yield _ReleasePodman(beside=beside, runtime=runtime, images=images)
 
 
 @contextmanager
 def open_trixie_buildah(images: Images, spec: Path) -> Iterator[Engine]:
     """Make trixie's buildah ready. It is no row of the table: see the test that uses it."""
-    with _in_trixie(spec, "buildah") as trixie:
-        yield _TrixieBuildah(before=trixie.before, images=images)
+    with _in_release(RELEASE_13, spec, "buildah") as root:
+        yield _ReleaseBuildah(before=root.before, images=images)
 
 
 @contextmanager
-def _trixie_docker(images: Images, spec: Path) -> Iterator[Engine]:
-    with _in_trixie(spec, "docker") as trixie:
-        settings = trixie.state / "daemon.json"
+def _release_docker(release: Release, images: Images, spec: Path) -> Iterator[Engine]:
+    with _in_release(release, spec, "docker") as root:
+        settings = root.state / "daemon.json"
         settings.write_text(json.dumps(_DOCKER_SETTINGS))
         argv = ("dockerd", f"--config-file={settings}", "--log-level=warn")
-        with _beside([*trixie.before, *argv], trixie.state, ("docker", "version")) as beside:
+        with _beside([*root.before, *argv], root.state, ("docker", "version")) as beside:
             yield _Docker(beside=beside, images=images, imported=set())
 
 
 @contextmanager
-def _trixie_containerd(images: Images, spec: Path) -> Iterator[Engine]:
+def _release_containerd(release: Release, images: Images, spec: Path) -> Iterator[Engine]:
     _require("curl")
-    with _in_trixie(spec, "containerd") as trixie:
-        settings = trixie.state / "config.toml"
+    with _in_release(release, spec, "containerd") as root:
+        settings = root.state / "config.toml"
         settings.write_text(_CONTAINERD_SETTINGS)
-        logs = trixie.state / "logs"
+        logs = root.state / "logs"
         logs.mkdir()
         argv = ("containerd", f"--config={settings}", "--log-level=warn")
-        with _beside([*trixie.before, *argv], trixie.state, ("ctr", "version")) as beside:
+        with _beside([*root.before, *argv], root.state, ("ctr", "version")) as beside:
             process = beside[1].partition("=")[2]
             cri = Cri(socket=Path(f"/proc/{process}/root/run/containerd/containerd.sock"), logs=logs)
             run([*beside, *_IMPORT, str(images.archives / f"{_SANDBOX_ROOT}.tar")])
@@ -452,9 +453,9 @@ ROWS = (
     Row(name="crun 1.8, cdigen inject", about="Debian 12", open=partial(_bookworm_injected, "crun")),
     Row(name="rootless podman 4.3, runc", about="Debian 12", open=partial(_bookworm_rootless, "runc"), rootless=True),
     Row(name="rootless podman 4.3, crun", about="Debian 12", open=partial(_bookworm_rootless, "crun"), rootless=True),
-    Row(name="podman 5.4, runc", about="Debian 13", open=partial(_trixie_podman, "runc")),
-    Row(name="podman 5.4, crun", about="Debian 13", open=partial(_trixie_podman, "crun")),
-    Row(name="docker 26, runc", about="Debian 13", open=_trixie_docker),
-    Row(name="containerd 1.7 by CRI, runc", about="Debian 13", open=_trixie_containerd),
+    Row(name="podman 5.4, runc", about="Debian 13", open=partial(_release_podman, RELEASE_13, "runc")),
+    Row(name="podman 5.4, crun", about="Debian 13", open=partial(_release_podman, RELEASE_13, "crun")),
+    Row(name="docker 26, runc", about="Debian 13", open=partial(_release_docker, RELEASE_13)),
+    Row(name="containerd 1.7 by CRI, runc", about="Debian 13", open=partial(_release_containerd, RELEASE_13)),
 )
 """Every engine, in the order of the table."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from tests.real.cache import Artifact
 from tests.real.debian import BASE, copy_root
 from tests.real.make_images import PROBE, RHEL_LIKE
-from tests.real.matrix.trixie import TRIXIE
+from tests.real.matrix.releases import TRIXIE
 from tests.real.process import UnavailableError, require_root, run
 
 if TYPE_CHECKING:

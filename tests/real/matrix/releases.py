@@ -1,8 +1,9 @@
 """Debian trixie and testing, which this machine is not: a root with the container engines of each.
 
-Trixie's minimal root is an image of the matrix too. The engines run in their root by `pivot_root` in a mount namespace of their own (`IN_RELEASE`). A plain chroot is
-not enough: runc has to remount the root of its namespace, and that has to be a mount. The root is mounted
-read-only and stays as it was made; what engines write goes to a directory that is bound over their state.
+Trixie's minimal root is an image of the matrix too. The engines run in their root by `pivot_root` in a mount namespace
+of their own (`IN_RELEASE`). A plain chroot is not enough: runc has to remount the root of its namespace, and that has
+to be a mount. The root is mounted read-only and stays as it was made; what engines write goes to a directory that is
+bound over their state.
 """
 
 from __future__ import annotations
