@@ -43,11 +43,12 @@ class Mount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerEdits:
-    """What changes in a container; `env` entries are `NAME=VALUE`."""
+    """What changes in a container; `env` entries are `NAME=VALUE`, `additional_gids` are groups of its process."""
 
     env: tuple[str, ...] = ()
     device_nodes: tuple[DeviceNode, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    additional_gids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,8 @@ def _edits_to_document(edits: ContainerEdits) -> dict[str, object]:
         document["deviceNodes"] = [_node_to_document(node) for node in edits.device_nodes]
     if edits.mounts:
         document["mounts"] = [_mount_to_document(mount) for mount in edits.mounts]
+    if edits.additional_gids:
+        document["additionalGids"] = list(edits.additional_gids)
     return document
 
 

@@ -89,6 +89,20 @@ BUILD_OPTIONS = (
         help="How GPUs are named: 0, GPU-<uuid>, gpu0; repeatable.",
     ),
     click.option("--no-all", is_flag=True, help="Leave out the device `all`."),
+    click.option(
+        "--none-device",
+        is_flag=True,
+        help="Add a device `none` for schedulers: what every container gets, the driver's files and control nodes, and"
+        " no GPU.",
+    ),
+    click.option(
+        "--additional-gids",
+        type=click.Choice(("auto", "always", "never")),
+        default="auto",
+        show_default=True,
+        help="Give containers the groups of device nodes that are not open to all, so that their users may open them."
+        " It costs cdiVersion 0.7.0: auto does so if every engine of this machine is known to read that.",
+    ),
     click.option("--vendor", metavar="NAME", default="nvidia.com", show_default=True, help="Vendor part of the kind."),
     click.option(
         "--class",
@@ -175,6 +189,8 @@ def take_build_options(values: dict[str, Any]) -> BuildOptions:
         "devices",
         "mode",
         "allow_incomplete",
+        "none_device",
+        "additional_gids",
     )
     capabilities, compat32 = parse_capabilities(values.pop("capabilities"))
     return BuildOptions(

@@ -116,16 +116,18 @@ def _prepare(planner: Planner, options: BuildOptions, output: str) -> Prepared:
         )
         return Prepared(mode=mode, output=output, error=error)
     try:
-        planned = planner.plan(options)
+        plain = planner.plan(options)
     except IncompleteError:
         return Prepared(mode=mode, output=output, findings=planner.findings_of(mode))
     except InvalidSpecError:
         raise
     except CdigenError as error:
         return Prepared(mode=mode, output=output, error=error)
+    planned = planner.groups.settle(plain)
     data = render_plan(planned, "yaml")
     check_rendered(output, data, "yaml")
-    return Prepared(mode=mode, output=output, planned=planned, data=data, findings=planner.findings_of(mode))
+    findings = (*planner.findings_of(mode), *planned.findings[len(plain.findings) :])
+    return Prepared(mode=mode, output=output, planned=planned, data=data, findings=findings)
 
 
 def settle_others(prepared: tuple[Prepared, ...]) -> tuple[Done, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cdigen.cdi.entries import entries_of
 from cdigen.cdi.model import to_document
 from cdigen.commands.own_files import is_ours, output_of, read_choices
-from cdigen.commands.planning import plan_target
+from cdigen.commands.planning import Planner
 from cdigen.commands.spec_file import read_spec
 from cdigen.commands.target import read_input
 from cdigen.plan.choices import Choices
@@ -33,12 +33,16 @@ def run_diff(target: Target, options: BuildOptions | None, *, spec: str | None, 
         0 if the entries are the same, else 1.
     """
     spec = output_of("auto" if options is None else options.mode) if spec is None else spec
+    is_chosen = options is not None
     data = read_input(spec) if spec == "-" or os.path.lexists(spec) else None
     if options is None:
         choices = read_choices(data, spec) if data is not None and is_ours(data) else Choices(options=BuildOptions())
         target, options = target.with_roots(choices.driver_root, choices.dev_root), choices.options
-    planned = plan_target(target, options)
-    new = entries_of(to_document(build_spec(planned.plan)))
+    planner = Planner(target)
+    planned = planner.plan(options)
+    if is_chosen:
+        planned = planner.groups.settle(planned)
+    new = entries_of(to_document(build_spec(planned.plan, with_groups=planned.with_groups)))
     old = {} if data is None else entries_of(read_spec(data, spec))
     changes = [(key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     if as_json:

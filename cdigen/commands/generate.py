@@ -75,7 +75,7 @@ def run_generate(
 
         recorder = Recorder(target, record)
     planner = Planner(target, opened=None if recorder is None else recorder.opened)
-    planned = planner.plan(options)
+    planned = planner.groups.settle(planner.plan(options))
     data = render_plan(planned, file_format)
     if output == "-":
         say_findings(finding for finding in planned.findings if finding not in said)

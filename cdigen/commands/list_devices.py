@@ -51,6 +51,8 @@ def _about(device: PlannedDevice) -> tuple[str, str, str]:
     """Return PCI address, UUID and model, of a MIG device the model with its profile."""
     if device.name == "all":
         return "-", "-", count(len(device.gpus), "GPU")
+    if not device.gpus:
+        return "-", "-", count(0, "GPU")
     gpu = device.gpus[0]
     if device.mig is None:
         return gpu.bdf or "-", gpu.uuid or "-", gpu.model or "-"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
+from cdigen.commands.groups import GroupChooser
 from cdigen.commands.target import open_target
 from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
@@ -39,6 +40,11 @@ class Planned:
     choices: Choices
 
     @property
+    def with_groups(self) -> bool:
+        """Whether its spec gives containers the groups of nodes that are not open to all."""
+        return self.choices.options.additional_gids == "always"
+
+    @property
     def summary(self) -> str:
         """What is in it, in words."""
         parts = []
@@ -71,6 +77,7 @@ class Planner:
         """
         self._allows_failed_reads = allows_failed_reads
         opened = open_target(target) if opened is None else opened
+        self.groups = GroupChooser(target, opened)
         self._views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
         self._driver_root = opened.driver_root
         self._dev_root = opened.dev_root

@@ -62,7 +62,7 @@ class Rebuilder:
                 raise
             remove = f"cdigen remove {shlex.quote(spec.file.path)}"
             raise IncompleteError(f"{error}, or, if they are gone for good: {remove}") from error
-        document = to_document(build_spec(planned.plan))
+        document = to_document(build_spec(planned.plan, with_groups=planned.with_groups))
         summary = planned.summary
         if is_wide:  # these two follow from the names and the mode
             document |= {key: value for key, value in (spec.file.document or {}).items() if key in _OF_THE_CHOICES}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def render_plan(planned: Planned, file_format: str) -> bytes:
     """Return the spec of a plan as the bytes of a file: "yaml" with a comment header, or "json"."""
-    document = to_document(build_spec(planned.plan))
+    document = to_document(build_spec(planned.plan, with_groups=planned.with_groups))
     if file_format == "json":
         return render_json(document)
     inventory = planned.inventory

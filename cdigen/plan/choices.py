@@ -20,10 +20,16 @@ _MAX_BYTES = 1 << 16
 
 _DEFAULT = BuildOptions()
 
-_ONE = {"--mode": "mode", "--vendor": "vendor", "--class": "device_class"}
+_ONE = {
+    "--mode": "mode",
+    "--vendor": "vendor",
+    "--class": "device_class",
+    "--additional-gids": "additional_gids",
+}
 _MANY = {"--device": "devices", "--device-name-strategy": "strategies", "--container-lib-dir": "library_directories"}
 _FLAGS = {
     "--no-all": ("with_all", False),
+    "--none-device": ("none_device", True),
     "--ipc": ("ipc", True),
     f"--{COMPAT32}": ("compat32", True),
     "--allow-incomplete": ("allow_incomplete", True),
@@ -103,6 +109,8 @@ def parse_choices(text: str) -> Choices:
             raise ParseError(f"{one_line(argument)!r} is no option of a spec")
     if found.get("mode", _DEFAULT.mode) not in get_args(Mode):
         raise ParseError(f"{one_line(found['mode'])!r} is no mode")
+    if found.get("additional_gids", "never") not in ("always", "never"):
+        raise ParseError(f"{one_line(found['additional_gids'])!r} does not say whether there are groups")
     for word in found.get("strategies", ()):
         if word not in get_args(NameStrategy):
             raise ParseError(f"{one_line(word)!r} is no way to name devices")

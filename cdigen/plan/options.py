@@ -12,6 +12,8 @@ NameStrategy = Literal["index", "uuid", "type-index"]
 Mode = Literal["auto", "gpu", "management", "imex", "nvswitch", "gds", "gdrcopy", "mofed", "coherent", "noncoherent"]
 """What a spec is of: "auto" and "gpu" of the GPUs, the last two of some of them; the vendor says "nvml" for "gpu"."""
 
+AdditionalGids = Literal["auto", "always", "never"]
+
 GPU_MODES: tuple[Mode, ...] = ("auto", "gpu", "coherent", "noncoherent")
 """The modes whose devices are GPUs and MIG instances."""
 
@@ -53,6 +55,9 @@ class BuildOptions:
         compat32: mount 32-bit libraries.
         devices: names of the GPUs and MIG instances, or of the IMEX channels, that are offered; () for all. See
             `select_gpus`.
+        none_device: add a device "none" that has no GPU.
+        additional_gids: whether containers get the groups of device nodes that are not open to all; "auto" if that is
+            still to be decided, and until then they do not.
         allow_incomplete: write the spec also without libraries of the driver that something in it needs.
     """
 
@@ -66,6 +71,8 @@ class BuildOptions:
     ipc: bool = False
     compat32: bool = False
     devices: tuple[str, ...] = ()
+    none_device: bool = False
+    additional_gids: AdditionalGids = "auto"
     allow_incomplete: bool = False
 
     @property
@@ -93,6 +100,7 @@ class BuildOptions:
             device_class=self.device_class if is_of_gpus else None,
             devices=self.devices if is_of_gpus else (),
             with_all=self.with_all or not (is_of_gpus or mode == "imex"),
+            none_device=self.none_device and is_of_gpus,
         )
 
     def __post_init__(self) -> None:
@@ -121,6 +129,10 @@ class BuildOptions:
                 )
             if not self.with_all:
                 raise UsageError(f"--no-all would leave nothing, as --mode {self.mode} has only the device `all`")
+        if self.none_device and self.mode not in GPU_MODES:
+            raise UsageError(
+                f"--none-device is a device without a GPU, and --mode {self.mode} has no GPUs", hint="leave it out"
+            )
         for name in self.devices:
             if not name.isprintable():  # the spec's header could not say it
                 raise UsageError(f"--device {one_line(name)}: no device has such a name; see: cdigen list")

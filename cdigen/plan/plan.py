@@ -68,6 +68,14 @@ class PlannedEnv:
     why: str
 
 
+_VOID = PlannedEnv(
+    name="NVIDIA_VISIBLE_DEVICES",
+    value="void",
+    why="keeps the vendor's legacy hook from injecting a second time",
+)
+"""What every container gets. A device without any edit is invalid, so it is also all that the device `none` has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedDevice:
     """A device that can be asked for.
@@ -77,12 +85,14 @@ class PlannedDevice:
         gpus: the GPUs that it gives, by index.
         nodes: their device nodes.
         mig: the MIG instance that it gives of its only GPU; None if it is no MIG device.
+        env: environment variables of its own.
     """
 
     name: str
     gpus: tuple[Gpu, ...]
     nodes: tuple[DeviceNode, ...]
     mig: MigInstance | None = None
+    env: tuple[PlannedEnv, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +279,8 @@ def _devices(inventory: Inventory, options: BuildOptions) -> tuple[PlannedDevice
         devices.append(PlannedDevice(name="all", gpus=offered, nodes=_union(device.nodes for device in singles)))
     elif not devices:
         raise IncompleteError("no GPU has a known UUID, so none would have a name; add --device-name-strategy index")
+    if options.none_device:
+        devices.append(PlannedDevice(name="none", gpus=(), nodes=(), env=(_VOID,)))
     return tuple(devices)
 
 
@@ -311,11 +323,7 @@ def _union(groups: Iterable[tuple[DeviceNode, ...]]) -> tuple[DeviceNode, ...]:
 
 def _env(directories: tuple[str, ...]) -> tuple[PlannedEnv, ...]:
     return (
-        PlannedEnv(
-            name="NVIDIA_VISIBLE_DEVICES",
-            value="void",
-            why="keeps the vendor's legacy hook from injecting a second time",
-        ),
+        _VOID,
         PlannedEnv(
             name="TRITON_LIBCUDA_PATH",
             value=directories[0],

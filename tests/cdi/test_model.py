@@ -31,13 +31,14 @@ def test_a_spec_becomes_a_valid_document_in_the_order_of_its_facts() -> None:
                 Mount(host_path="/z", container_path="/y", options=("ro", "bind")),
                 Mount(host_path="/a", container_path="/b", options=()),
             ),
+            additional_gids=(44, 7),
         ),
     )
 
     document = to_document(spec)
 
     expected = {
-        "cdiVersion": "0.5.0",
+        "cdiVersion": "0.7.0",
         "kind": "example.com/gpu",
         "devices": [
             {
@@ -66,6 +67,7 @@ def test_a_spec_becomes_a_valid_document_in_the_order_of_its_facts() -> None:
                 {"hostPath": "/z", "containerPath": "/y", "options": ["ro", "bind"]},
                 {"hostPath": "/a", "containerPath": "/b"},
             ],
+            "additionalGids": [44, 7],
         },
     }
     assert json.dumps(document) == json.dumps(expected)  # the order of keys too

@@ -15,7 +15,7 @@ from cdigen.cli import cli
 from cdigen.cli.duration import parse_duration
 from cdigen.commands.target import Target
 from cdigen.discover.gpus import AskNvml
-from cdigen.plan.options import BuildOptions, Mode, NameStrategy
+from cdigen.plan.options import AdditionalGids, BuildOptions, Mode, NameStrategy
 from tests.cli.program import run_program
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ WORDS = {
     "strategies": ("tuple[NameStrategy, ...]", NameStrategy),
     "mode": ("Mode", Mode),
     "ask_nvml": ("AskNvml", AskNvml),
+    "additional_gids": ("AdditionalGids", AdditionalGids),
 }
 """Options that take one of some words, by parameter: its annotation, and the type that has the words."""
 WITH_OPTIONS = pytest.mark.parametrize(("command", "option"), OPTIONS, ids=[f"{c} {o.opts[-1]}" for c, o in OPTIONS])

@@ -32,6 +32,8 @@ def build_options(draw: st.DrawFn) -> BuildOptions:
         ipc=draw(st.booleans()),
         compat32=draw(st.booleans()),
         allow_incomplete=draw(st.booleans()),
+        none_device=mode in GPU_MODES and draw(st.booleans()),
+        additional_gids=draw(st.sampled_from(("auto", "always", "never"))),
         devices=tuple(draw(st.lists(st.sampled_from(("0", "1:0", "GPU-ab cd")), max_size=2))) if by_name else (),
     )
 
@@ -61,15 +63,18 @@ def test_the_text_is_a_command_line() -> None:
         ipc=True,
         compat32=True,
         allow_incomplete=True,
+        none_device=True,
+        additional_gids="always",
         devices=("0", "1"),
     )
 
     text = format_choices(Choices(options=options, driver_root="/run/nvidia/driver", dev_root="/"))
 
     assert text == (
-        "--driver-root=/run/nvidia/driver --dev-root=/ --mode=coherent --vendor=example.org --class=card --device=0"
-        " --device=1 --device-name-strategy=uuid '--container-lib-dir=/usr/lib 64' --container-lib-dir=/lib"
-        " --capabilities=compute,utility --no-all --ipc --compat32 --allow-incomplete"
+        "--driver-root=/run/nvidia/driver --dev-root=/ --mode=coherent --vendor=example.org --class=card"
+        " --additional-gids=always --device=0 --device=1 --device-name-strategy=uuid"
+        " '--container-lib-dir=/usr/lib 64' --container-lib-dir=/lib"
+        " --capabilities=compute,utility --no-all --none-device --ipc --compat32 --allow-incomplete"
     )
 
 
@@ -89,6 +94,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ("--mode", "'--mode' is no option of a spec"),
         ("--ipc=1", "'--ipc=1' is no option of a spec"),
         ("x\x1b[2J", "'x\\\\x1b[2J' is no option of a spec"),
+        ("--additional-gids=auto", "'auto' does not say whether there are groups"),
         ("--mode=uuid", "'uuid' is no mode"),
         ("--device-name-strategy=coherent", "'coherent' is no way to name devices"),
         ("--vendor='a", "no options: No closing quotation"),

@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from cdigen.cdi.model import to_document
 from cdigen.cdi.validate import find_violations
+from cdigen.plan.groups import find_closed
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.plan import build_plan
 from cdigen.plan.spec import build_spec
@@ -132,3 +133,43 @@ def test_a_host_that_needs_nothing_new_has_the_lowest_version() -> None:
     assert document_of(entries, BuildOptions(strategies=("type-index",)))["cdiVersion"] == "0.3.0"
     assert document_of(entries, BuildOptions(strategies=("index",)))["cdiVersion"] == "0.5.0"
     assert document_of(entries, BuildOptions(strategies=("type-index", "uuid")))["cdiVersion"] == "0.3.0"
+
+
+def test_the_device_none_has_a_variable_alone_as_one_without_edits_is_invalid() -> None:
+    document = cast("Any", document_of(minimal_entries(), BuildOptions(none_device=True, strategies=("index",))))
+    assert [device["name"] for device in document["devices"]] == ["0", "all", "none"]
+    assert document["devices"][-1]["containerEdits"] == {"env": ["NVIDIA_VISIBLE_DEVICES=void"]}
+
+
+def test_groups_are_given_for_nodes_with_which_their_group_may_do_more_than_everybody() -> None:
+    entries = minimal_entries() | {
+        "/dev/nvidia0": char(195, 0, "0666", owner="0:7"),  # open to all
+        "/dev/nvidia-uvm": char(511, 0, "0660", owner="0:105"),
+        "/dev/nvidia-uvm-tools": char(511, 1, "0464", owner="0:106"),
+        "/dev/nvidia-modeset": char(195, 254, "0606", owner="0:8"),  # closed to the group alone
+        "/dev/dri/card0": char(226, 0, "0660", owner="0:44"),
+        "/dev/dri/renderD128": char(226, 128, "0664", owner="0:21"),
+        "/dev/nvidiactl": char(195, 255, "0660", owner="0:0"),  # no engine adds root's
+    }
+    plan = build_plan(inventory_of(entries), BuildOptions(none_device=True, strategies=("type-index",)))
+
+    document = cast("Any", to_document(build_spec(plan, with_groups=True)))
+
+    assert find_violations(document, hook_free=True) == ()
+    assert document["cdiVersion"] == "0.7.0"
+    assert [device["containerEdits"].get("additionalGids") for device in document["devices"]] == [
+        [21, 44],
+        [21, 44],
+        None,
+    ]
+    assert document["containerEdits"]["additionalGids"] == [105, 106]
+    assert list(document["devices"][0]["containerEdits"]) == ["deviceNodes", "additionalGids"]
+    assert [node.path for node in find_closed(plan)] == [
+        "/dev/nvidia-uvm",
+        "/dev/nvidia-uvm-tools",
+        "/dev/dri/card0",
+        "/dev/dri/renderD128",
+        "/dev/dri/by-path/pci-0000:01:00.0-card",
+        "/dev/dri/by-path/pci-0000:01:00.0-render",
+    ]
+    assert "additionalGids" not in str(to_document(build_spec(plan)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,14 @@ if TYPE_CHECKING:
 
 
 def run_cdigen(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run cdigen with `arguments` and return its status and output."""
+    """Run cdigen with `arguments` and return its status and output; it asks no engine unless they say so."""
     return subprocess.run(
-        [sys.executable, "-m", "cdigen", *arguments], capture_output=True, check=False, text=True, timeout=60
+        [sys.executable, "-m", "cdigen", *arguments],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+        env={"CDIGEN_GENERATE_ADDITIONAL_GIDS": "never", **os.environ},
     )
 
 

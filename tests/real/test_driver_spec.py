@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from tests.real.program import as_driver_root, as_whole_host, report_of, run_cdi
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.real.engines import Engine
     from tests.real.make_driver import HostTree
 
 FAMILIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64")
@@ -184,3 +186,16 @@ def test_generating_twice_leaves_the_file_alone(tree: HostTree, tmp_path: Path) 
     after = output.stat()
     assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
     assert [file.name for file in output.parent.iterdir()] == ["nvidia.yaml"]
+
+
+def test_groups_are_not_given_where_an_engine_here_does_not_read_them(tree: HostTree, engine: Engine) -> None:
+    done = run_cdigen("generate", *as_driver_root(tree), "--additional-gids", "auto", "--output", "-")
+
+    assert done.returncode == 0
+    assert "additionalGids" not in done.stdout
+    assert re.fullmatch(
+        r"cdigen: note: /dev/dri/card0, \S+, \S+ and \d+ more not open to all; containers do not get group 44"
+        r" \(additionalGids\), as podman 4\.3\.1(, .*)? may not read cdiVersion 0\.7\.0; if all your engines read"
+        r" cdiVersion 0\.7\.0, use --additional-gids always\n",
+        done.stderr,
+    ), done.stderr
