@@ -11,7 +11,7 @@ from cdigen.cdi.model import to_document
 from cdigen.cdi.validate import find_violations
 from cdigen.errors import IncompleteError
 from cdigen.inventory import DriverFile, Library, Socket
-from cdigen.plan.options import BuildOptions, NameStrategy
+from cdigen.plan.options import BuildOptions, Mode, NameStrategy
 from cdigen.plan.plan import (
     CONTAINER_LIBRARY_DIRECTORIES,
     CONTAINER_LIBRARY_DIRECTORIES_32,
@@ -232,6 +232,24 @@ def test_without_all_and_without_any_name_there_is_nothing_to_ask_for() -> None:
         plan_of(without_uuids(2), BuildOptions(with_all=False, strategies=("uuid",)))
     assert str(caught.value) == ("no GPU has a known UUID, so none would have a name; add --device-name-strategy index")
     assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        ("gpu", "no device: MIG is enabled on every GPU and there is no MIG device"),
+        ("coherent", "no GPU is known to be coherent"),
+        ("noncoherent", "no GPU is known to be non-coherent"),
+    ],
+)
+def test_a_spec_without_any_device_is_refused_with_the_reason(mode: Mode, message: str) -> None:
+    inventory = inventory_of(minimal_entries(gpus=2))
+    divided = replace(inventory, gpus=tuple(replace(gpu, mig=()) for gpu in inventory.gpus))
+
+    with pytest.raises(IncompleteError) as caught:
+        build_plan(divided if mode == "gpu" else inventory, BuildOptions(mode=mode))
+
+    assert caught.value.message.startswith(message)
 
 
 SOCKETS: Entries = {
