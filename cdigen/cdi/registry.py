@@ -2,8 +2,8 @@
 
 The rules are those of the CDI project (pkg/cdi/cache.go and spec-dirs.go of
 github.com/cncf-tags/container-device-interface): a spec is a `.json` or `.yaml` file right in a directory; of a
-device that several directories have, the later directory's counts; of two in that one directory, neither. (The engines'
-shared library goes further: there, two in an earlier directory spoil the later directory's too.)
+device that several directories have, the later directory's counts; a device that two files of one directory have is
+lost, also where a later directory has it too.
 
 A file that is not a valid spec is passed over, as engines do. Whoever asks for a device that is then missing is told
 all that is wrong with every file that could have had it: one of that kind, or one whose kind cannot be told.
@@ -12,12 +12,13 @@ all that is wrong with every file that could have had it: one of that kind, or o
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.engine_form import is_kind
 from cdigen.errors import DocumentError, FileError, ParseError, one_line
-from cdigen.findings import Finding
+from cdigen.findings import Finding, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ _NEAR = 3  # names that an error offers
 _MAX_COMPARED = 1000  # names that are looked at for near ones
 _MAX_LENGTH = 128  # of a name that has near ones: comparing is quadratic
 _MIN_LIKENESS = 0.6
+_MIN_LIKENESS_OF_VENDORS = 0.8  # amd.com is no nvidia.com, however much the rest of the names is alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,19 @@ class Registry:
         """Return the valid specs that have the device `name`, the ones that count more last."""
         return tuple(file for file, _ in self._providers.get(name, ()))
 
+    def disputing(self, name: str) -> tuple[SpecFile, ...]:
+        """Return the files of one directory that all have the device `name`, which is lost for that; () for none."""
+        for rank in dict.fromkeys(file.rank for file in self.providers(name)):
+            files = tuple(file for file in self.providers(name) if file.rank == rank)
+            if len(files) > 1:
+                return files
+        return ()
+
+    def winner(self, name: str) -> SpecFile | None:
+        """Return the file from which engines take the device `name`; None if they take it from none."""
+        providers = self.providers(name)
+        return None if not providers or self.disputing(name) else providers[-1]
+
     def resolve(self, names: Iterable[str]) -> tuple[SourcedEdits, ...]:
         """Return the edits that give the devices, in the order in which they are applied.
 
@@ -109,31 +124,37 @@ class Registry:
             For every device its own edits, and the first time that a spec is used, that spec's before them.
 
         Raises:
-            DocumentError: a device is unknown, or in two files of the directory that counts. All such devices are
+            DocumentError: a device is unknown, or in two files of one directory. All such devices are
                 named, with the near ones; its findings are all that is wrong with the files that could have had them.
         """
         found: list[SourcedEdits] = []
-        reasons: list[str] = []
+        reasons: list[tuple[str, Remedy]] = []
         unknown: list[str] = []
         used: set[str] = set()
         for name in dict.fromkeys(names):
-            providers = self._providers.get(name, [])
-            highest = [(file, edits) for file, edits in providers if file.rank == providers[-1][0].rank]
-            if len(highest) == 1:
-                ((file, edits),) = highest
+            disputing = self.disputing(name)
+            if disputing:
+                paths = " and ".join(one_line(file.path) for file in disputing)
+                message = f"{one_line(name)} is in {paths}, which count the same"
+                reasons.append((message, Remedy("remove it from all but one of them")))
+            elif name in self._providers:
+                file, edits = self._providers[name][-1]
                 if file.path not in used:
                     used.add(file.path)
                     common = (file.document or {}).get("containerEdits", {})
                     found.append(SourcedEdits(source=file.path, edits=cast("Mapping[str, object]", common)))
                 found.append(SourcedEdits(source=name, edits=edits))
-            elif highest:
-                paths = " and ".join(one_line(file.path) for file, _ in highest)
-                reasons.append(f"{one_line(name)} is in {paths}, which count the same; remove it from all but one")
             else:
                 unknown.append(name)
                 reasons.append(self._explain_unknown(name))
         if reasons:
-            error = DocumentError("; ".join(reasons))
+            remedies = sorted((remedy for _, remedy in reasons), key=lambda remedy: bool(remedy.commands))
+            error = DocumentError(
+                "; ".join(message for message, _ in reasons),
+                hint="; ".join(dict.fromkeys(remedy.hint for remedy in remedies)),
+                commands=tuple(dict.fromkeys(command for remedy in remedies for command in remedy.commands)),
+                code="unresolvable-device",
+            )
             error.findings = tuple(
                 Finding(level="error", code="unusable-spec", subject=file.path, message=problem)
                 for file in self.suspects(unknown)
@@ -149,15 +170,17 @@ class Registry:
             file for file in self.files if file.document is None and kinds and (file.kind is None or file.kind in kinds)
         )
 
-    def _explain_unknown(self, name: str) -> str:
-        reason = f"no valid spec in {' and '.join(map(one_line, self.directories))} has {one_line(name)}"
+    def _explain_unknown(self, name: str) -> tuple[str, Remedy]:
+        message = f"no valid spec in {' and '.join(map(one_line, self.directories))} has {one_line(name)}"
         suspects = " and ".join(one_line(file.path) for file in self.suspects([name]))
         near = " or ".join(_find_near(name, self.devices()))
         if suspects:
-            return f"{reason}{f'; near is {near}' if near else ''}; if it is in {suspects}, mend that"
+            return message, Remedy(f"if {suspects} should have it, correct that{f', or use {near}' if near else ''}")
         if near:
-            return f"{reason}; did you mean {near}?"
-        return f"{reason}; see what is there with: ls {' '.join(map(one_line, self.directories))}"
+            return message, Remedy(f"did you mean {near}?")
+        places = () if self.directories == DEFAULT_DIRECTORIES else self.directories
+        options = "".join(f" --spec-dir {shlex.quote(one_line(directory))}" for directory in places)
+        return message, Remedy("see what there is with", (f"cdigen list --all{options}",))
 
 
 def read_registry(directories: Sequence[str], load: Load) -> Registry:
@@ -185,11 +208,15 @@ def _find_files(directory: str) -> list[str]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
         raise FileError(
-            f"cannot read the spec directory {one_line(directory)}: {reason}; name a directory that you may read"
+            f"cannot read the spec directory {one_line(directory)}: {reason}",
+            hint="name a directory that you may read",
+            subject=one_line(directory),
         ) from error
     if len(names) > MAX_FILES:
         raise FileError(
-            f"{one_line(directory)} has {len(names)} specs, more than {MAX_FILES}; remove what is not needed"
+            f"{one_line(directory)} has {len(names)} specs, more than {MAX_FILES}",
+            hint="remove what is not needed",
+            subject=one_line(directory),
         )
     paths = (os.path.join(directory, name) for name in names)
     return [path for path in paths if os.path.islink(path) or not os.path.isdir(path)]
@@ -199,7 +226,7 @@ def _read_file(path: str, rank: int, load: Load) -> SpecFile:
     name = one_line(path)
     if os.path.exists(path) and not os.path.isfile(path):
         # Opening a pipe would wait for someone to write to it.
-        problems: tuple[str, ...] = (f"{name} is not a regular file; remove it",)
+        problems: tuple[str, ...] = (f"{name} is not a regular file",)
         return SpecFile(path=path, rank=rank, kind=None, document=None, problems=problems)
     try:
         document, violations = load(path)
@@ -228,14 +255,23 @@ def _find_devices(file: SpecFile) -> Iterator[tuple[str, Mapping[str, object]]]:
 
 
 def _find_near(name: str, names: Sequence[str]) -> list[str]:
-    from difflib import SequenceMatcher
-
+    """Return names that `name` may be meant for: of the same vendor, or of one that is spelt almost like it."""
     if len(name) > _MAX_LENGTH:
         return []
-    matcher = SequenceMatcher(b=name)
-    likeness = {}
-    for other in [other for other in names if len(other) <= 2 * len(name)][:_MAX_COMPARED]:
-        matcher.set_seq1(other)
-        likeness[other] = matcher.ratio()
+    likeness = {other: _likeness(other, name) for other in _of_near_vendors(name, names)[:_MAX_COMPARED]}
     near = [other for other in sorted(likeness, key=lambda o: -likeness[o]) if likeness[other] >= _MIN_LIKENESS]
     return near[:_NEAR]
+
+
+def _of_near_vendors(name: str, names: Sequence[str]) -> list[str]:
+    vendor = name.partition("/")[0]
+    vendors = list(dict.fromkeys(other.partition("/")[0] for other in names))[:_MAX_COMPARED]
+    near = {other for other in vendors if other == vendor or _likeness(other, vendor) >= _MIN_LIKENESS_OF_VENDORS}
+    return [other for other in names if other.partition("/")[0] in near]
+
+
+def _likeness(text: str, other: str) -> float:
+    """Return how alike two texts are, from 0 to 1; 0 where one is more than twice as long."""
+    from difflib import SequenceMatcher
+
+    return SequenceMatcher(None, text, other).ratio() if len(text) <= 2 * len(other) else 0

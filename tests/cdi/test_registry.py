@@ -105,18 +105,29 @@ def test_a_device_in_two_files_of_one_directory_is_not_resolved_and_the_others_a
     registry = make(("low/b.json", spec("one", "two")), ("low/a.yaml", spec("one")))
 
     assert failure(registry, "example.com/gpu=one") == (
-        "example.com/gpu=one is in low/a.yaml and low/b.json, which count the same; remove it from all but one",
+        "example.com/gpu=one is in low/a.yaml and low/b.json, which count the same; remove it from all but one of them",
         [],
     )
     assert sources(registry, "example.com/gpu=two") == ["low/b.json", "example.com/gpu=two"]
 
 
-def test_a_dispute_in_an_earlier_directory_does_not_matter(place: Path) -> None:
+def test_a_dispute_in_an_earlier_directory_spoils_a_later_one_too(place: Path) -> None:
     registry = make(
-        ("low/a.json", spec("one")), ("low/b.json", spec("one")), ("high/c.json", spec("one", kind="example.com/gpu"))
+        ("low/a.json", spec("one")), ("low/b.json", spec("one", "two")), ("high/c.json", spec("one", "two"))
     )
 
-    assert sources(registry, "example.com/gpu=one") == ["high/c.json", "example.com/gpu=one"]
+    assert failure(registry, "example.com/gpu=one") == (
+        "example.com/gpu=one is in low/a.json and low/b.json, which count the same; remove it from all but one of them",
+        [],
+    )
+    assert [file.path for file in registry.disputing("example.com/gpu=one")] == ["low/a.json", "low/b.json"]
+    assert registry.winner("example.com/gpu=one") is None
+    assert registry.disputing("example.com/gpu=two") == ()
+    assert sources(registry, "example.com/gpu=two") == ["high/c.json", "example.com/gpu=two"]
+    winner = registry.winner("example.com/gpu=two")
+    assert winner is not None
+    assert winner.path == "high/c.json"
+    assert registry.winner("example.com/gpu=three") is None
 
 
 def test_the_same_name_of_another_kind_is_another_device(place: Path) -> None:
@@ -148,9 +159,9 @@ def test_a_link_is_read_whatever_it_is_a_link_to(place: Path) -> None:
 
     assert [(file.path, file.problems) for file in registry.files] == [
         ("low/a.json", ()),
-        ("low/dir.json", ("low/dir.json is not a regular file; remove it",)),
+        ("low/dir.json", ("low/dir.json is not a regular file",)),
         ("low/gone.json", ("cannot read low/gone.json: No such file or directory",)),
-        ("low/pipe.json", ("low/pipe.json is not a regular file; remove it",)),
+        ("low/pipe.json", ("low/pipe.json is not a regular file",)),
     ]
 
 
@@ -171,11 +182,24 @@ def test_an_unknown_device_is_named_with_the_near_ones(place: Path) -> None:
         " example.com/gpu=1?"
     )
     assert failure(registry, "storage.net/disk=x")[0] == (
-        "no valid spec in low and high has storage.net/disk=x; see what is there with: ls low high"
+        "no valid spec in low and high has storage.net/disk=x; see what is there with: cdigen list --all --spec-dir low --spec-dir high"
     )
     assert failure(registry, "zz/yy=" + "x" * 5000)[0] == (
-        f"no valid spec in low and high has zz/yy={'x' * 5000}; see what is there with: ls low high"
+        f"no valid spec in low and high has zz/yy={'x' * 5000}; see what is there with: cdigen list --all"
+        " --spec-dir low --spec-dir high"
     )
+
+
+def test_a_near_name_is_of_the_same_vendor_or_of_one_that_is_spelt_almost_like_it(place: Path) -> None:
+    registry = make(("low/a.json", spec("0", "all", kind="nvidia.com/gpu")))
+    none = "see what is there with: cdigen list --all --spec-dir low --spec-dir high"
+
+    for vendor in ("amd.com", "intel.com", "nvidia.org.example"):
+        assert failure(registry, f"{vendor}/gpu=0")[0] == f"no valid spec in low and high has {vendor}/gpu=0; {none}"
+    for vendor in ("nvida.com", "nvidia.org"):
+        assert failure(registry, f"{vendor}/gpu=0")[0].endswith(
+            "; did you mean nvidia.com/gpu=0 or nvidia.com/gpu=all?"
+        )
 
 
 def test_near_names_are_found_soon_whatever_the_names_are(place: Path) -> None:
@@ -191,9 +215,9 @@ def test_every_device_that_cannot_be_had_is_named(place: Path) -> None:
     registry = make(("low/a.json", spec("one")), ("low/b.json", spec("one")))
 
     assert failure(registry, "qq/qq=q", "example.com/gpu=one", "q\n/qq=z")[0] == (
-        "no valid spec in low and high has qq/qq=q; see what is there with: ls low high;"
-        " example.com/gpu=one is in low/a.json and low/b.json, which count the same; remove it from all but one;"
-        " no valid spec in low and high has q\\n/qq=z; see what is there with: ls low high"
+        "no valid spec in low and high has qq/qq=q; example.com/gpu=one is in low/a.json and low/b.json, which count the"
+        " same; no valid spec in low and high has q\\n/qq=z; remove it from all but one of them; see what is there with:"
+        " cdigen list --all --spec-dir low --spec-dir high"
     )
 
 
@@ -234,8 +258,8 @@ def test_files_that_could_have_had_the_device_are_named_with_all_that_is_wrong(p
 
     message, remarks = failure(registry, "example.com/gpu=one")
     assert message == (
-        "no valid spec in low and high has example.com/gpu=one; near is example.com/gpu=two; if it is in"
-        " low/same.json and low/text.yaml and low/unsure.json, mend that"
+        "no valid spec in low and high has example.com/gpu=one; if low/same.json and low/text.yaml and"
+        " low/unsure.json should have it, correct that, or use example.com/gpu=two"
     )
     assert remarks == same + always
     assert failure(registry, "other.org/disk=9")[1] == always

@@ -157,8 +157,8 @@ def test_specs_that_may_not_be_read_are_named(specs: Path, bundle: Path) -> None
     assert lines() == [
         "cdigen: error: cannot read specs/example.json: Permission denied; name a file that you may read",
         (
-            "cdigen: error: no valid spec in specs has example.com/gpu=0; if it is in specs/example.json, mend that;"
-            " no valid spec in specs has example.com/gpu=1; if it is in specs/example.json, mend that"
+            "cdigen: error: no valid spec in specs has example.com/gpu=0; no valid spec in specs has example.com/gpu=1;"
+            " if specs/example.json should have it, correct that"
         ),
     ]
     specs.chmod(0)
@@ -239,8 +239,9 @@ def test_an_unknown_device_is_exit_1_with_the_near_ones(specs: Path, bundle: Pat
         1,
         [
             (
-                "cdigen: error: no valid spec in specs and no has example.com/gpu=7; did you mean example.com/gpu=0 or"
-                " example.com/gpu=1?; no valid spec in specs and no has zz/yy=x; see what is there with: ls specs no"
+                "cdigen: error: no valid spec in specs and no has example.com/gpu=7; no valid spec in specs and no has"
+                " zz/yy=x; did you mean example.com/gpu=0 or example.com/gpu=1?; see what is there with: cdigen list --all"
+                " --spec-dir specs --spec-dir no"
             )
         ],
     )
@@ -254,7 +255,7 @@ def test_a_disputed_device_is_exit_1_with_both_files(specs: Path, bundle: Path, 
         [
             (
                 "cdigen: error: example.com/gpu=0 is in specs/example.json and specs/other.yaml, which count the same;"
-                " remove it from all but one"
+                " remove it from all but one of them"
             )
         ],
     )
@@ -274,7 +275,7 @@ def test_a_spec_that_is_not_valid_is_named_with_all_violations(specs: Path, bund
                 "cdigen: error: specs/example.json::$.devices[0].containerEdits.mounts[0]: key 'containerPath' is"
                 " missing or empty"
             ),
-            "cdigen: error: no valid spec in specs has example.com/gpu=0; if it is in specs/example.json, mend that",
+            "cdigen: error: no valid spec in specs has example.com/gpu=0; if specs/example.json should have it, correct that",
         ],
     )
 
@@ -393,7 +394,7 @@ def test_a_name_cannot_forge_another_line(specs: Path, bundle: Path, cdigen: Cdi
         1,
         [
             "cdigen: error: specs/x\\ny.json::$: no document in it",
-            "cdigen: error: no valid spec in specs has a/b=\\x1b; if it is in specs/x\\ny.json, mend that",
+            "cdigen: error: no valid spec in specs has a/b=\\x1b; if specs/x\\ny.json should have it, correct that",
         ],
     )
 
