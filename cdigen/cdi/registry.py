@@ -16,7 +16,6 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from cdigen.cdi.engine_form import is_kind
 from cdigen.errors import DocumentError, FileError, ParseError, one_line
 from cdigen.findings import Finding, Remedy
 
@@ -180,7 +179,7 @@ class Registry:
             return message, Remedy(f"did you mean {near}?")
         places = () if self.directories == DEFAULT_DIRECTORIES else self.directories
         options = "".join(f" --spec-dir {shlex.quote(one_line(directory))}" for directory in places)
-        return message, Remedy("see what there is with", (f"cdigen list --all{options}",))
+        return message, Remedy("see what is there with", (f"cdigen list --all{options}",))
 
 
 def read_registry(directories: Sequence[str], load: Load) -> Registry:
@@ -234,6 +233,8 @@ def _read_file(path: str, rank: int, load: Load) -> SpecFile:
         return SpecFile(path=path, rank=rank, kind=None, document=None, problems=(str(error),))
     except ParseError as error:
         return SpecFile(path=path, rank=rank, kind=None, document=None, problems=(f"{name}::$: {error}",))
+    from cdigen.cdi.engine_form import is_kind
+
     kind = str((document or {}).get("kind", ""))
     problems = tuple(f"{name}::{violation.place}: {violation.message}" for violation in violations[:_MAX_PROBLEMS])
     if len(violations) > _MAX_PROBLEMS:

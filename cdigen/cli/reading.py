@@ -21,18 +21,60 @@ from cdigen.cli.options import (
 from cdigen.commands.own_files import RECORD
 
 
+def _file_of(name: str | None, spec: str | None) -> str | None:
+    """Return the file that FILE or --spec names."""
+    if name is not None and spec is not None:
+        raise click.UsageError("FILE and --spec both name the spec; leave one of them out.")
+    return spec if name is None else name
+
+
 @click.command("list")
-@click.option("--spec", metavar="FILE", help="List the devices of this spec in place of a host's.")
+@click.argument("name", required=False, metavar="[FILE]")
+@click.option("--spec", metavar="FILE", help="The same as FILE.")
+@click.option(
+    "--all", "all_specs", is_flag=True, help="List the devices of every vendor in the spec directories, as engines do."
+)
+@click.option(
+    "--spec-dir",
+    "spec_dirs",
+    metavar="DIR",
+    multiple=True,
+    help="With --all, a directory of specs; repeatable, a later one counts more.  [default: /etc/cdi and /var/run/cdi]",
+)
 @JSON
 @with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
 @click.pass_context
-def list_(context: click.Context, /, spec: str | None, as_json: bool, **values: Any) -> int:
-    """List the devices that this host, or a spec, offers."""
+def list_(
+    context: click.Context,
+    /,
+    name: str | None,
+    spec: str | None,
+    all_specs: bool,
+    spec_dirs: tuple[str, ...],
+    as_json: bool,
+    **values: Any,
+) -> int:
+    """List the devices that this host offers, or a spec: FILE, - for standard input; or all specs: --all.
+
+    With --all, each device has the file from which engines take it, or those that keep them from it.
+    """
     target, options = take_target(values), take_build_options(values)
+    spec = _file_of(name, spec)
+    if all_specs:
+        given = given_options(context, except_for=("name", "all_specs", "spec_dirs", "as_json", "host_root"))
+        if given or name is not None:
+            raise click.UsageError(
+                f"--all lists all specs and cannot be used together with {', '.join([*given, *['FILE'] * bool(name)])}."
+            )
+        from cdigen.commands.list_all import run_list_all
+
+        return run_list_all(target, spec_dirs=spec_dirs, as_json=as_json)
+    if spec_dirs:
+        raise click.UsageError("--spec-dir says where --all looks; add --all, or leave it out.")
     if spec is not None:
-        given = given_options(context, except_for=("spec", "as_json"))
+        given = given_options(context, except_for=("name", "spec", "as_json"))
         if given:
-            raise click.UsageError(f"--spec reads no host and cannot be used together with {', '.join(given)}.")
+            raise click.UsageError(f"FILE is all that is read and cannot be used together with {', '.join(given)}.")
         from cdigen.commands.list_devices import run_list_spec
 
         return run_list_spec(spec, as_json=as_json)
@@ -57,11 +99,8 @@ def explain(patterns: tuple[str, ...], as_json: bool, **values: Any) -> int:
 
 
 @click.command()
-@click.option(
-    "--spec",
-    metavar="FILE",
-    help="File to compare with; - is standard input.  [default: the mode's own, as of generate]",
-)
+@click.argument("name", required=False, metavar="[FILE]")
+@click.option("--spec", metavar="FILE", help="The same as FILE.")
 @click.option(
     "--facts",
     metavar="[FILE]",
@@ -73,15 +112,17 @@ def explain(patterns: tuple[str, ...], as_json: bool, **values: Any) -> int:
 @JSON
 @with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
 @click.pass_context
-def diff(context: click.Context, /, spec: str | None, facts: str | None, as_json: bool, **values: Any) -> int:
+def diff(
+    context: click.Context, /, name: str | None, spec: str | None, facts: str | None, as_json: bool, **values: Any
+) -> int:
     """Show what generate would change in a spec, entry by entry; with --facts, what has changed on the host.
 
-    + is new, - is gone, ~ is changed. Without options of generate, those in the spec's header count. Exit 0 if there is
-    no change, else 1.
+    The spec is FILE, - for standard input, or that which generate would write. + is new, - is gone, ~ is changed.
+    Without options of generate, those in the spec's header count. Exit 0 if there is no change, else 1.
     """
     target, options = take_target(values), take_build_options(values)
     if facts is not None:
-        given = given_options(context, except_for=("facts", "as_json", *OF_TARGET))
+        given = given_options(context, except_for=("name", "facts", "as_json", *OF_TARGET)) + ["FILE"] * bool(name)
         if given:
             raise click.UsageError(f"--facts reads no spec and cannot be used together with {', '.join(given)}.")
         from cdigen.commands.facts_diff import run_facts_diff
@@ -89,8 +130,8 @@ def diff(context: click.Context, /, spec: str | None, facts: str | None, as_json
         return run_facts_diff(target, facts=facts, as_json=as_json)
     from cdigen.commands.diff import run_diff
 
-    is_own = are_defaults(context, except_for=("spec", "facts", "as_json", *OF_TARGET))
-    return run_diff(target, None if is_own else options, spec=spec, as_json=as_json)
+    is_own = are_defaults(context, except_for=("name", "spec", "facts", "as_json", *OF_TARGET))
+    return run_diff(target, None if is_own else options, spec=_file_of(name, spec), as_json=as_json)
 
 
 @click.command()

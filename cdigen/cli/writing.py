@@ -15,7 +15,8 @@ from cdigen.cli.options import BUILD_OPTIONS, JSON, TARGET_OPTIONS, take_build_o
     "-o",
     "--output",
     metavar="PATH",
-    help="File to write; - is standard output.  [default: /etc/cdi/nvidia.yaml, of other modes nvidia-<mode>.yaml]",
+    help="File to write; - is standard output.  [default: /etc/cdi/nvidia.yaml on the host, of other modes"
+    " nvidia-<mode>.yaml]",
 )
 @click.option(
     "--format",
@@ -44,6 +45,11 @@ from cdigen.cli.options import BUILD_OPTIONS, JSON, TARGET_OPTIONS, take_build_o
     help="Also keep the facts behind what was written in FILE, a snapshot; `cdigen diff --facts FILE` tells later what"
     " has changed. It is left alone while the specs are.",
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit 1 if another spec keeps engines from taking a device of what was written; it stays written.",
+)
 @JSON
 @with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
 def generate(
@@ -53,6 +59,7 @@ def generate(
     all_modes: bool,
     wait: float,
     record: str | None,
+    strict: bool,
     as_json: bool,
     **values: Any,
 ) -> int:
@@ -74,6 +81,7 @@ def generate(
         all_modes=all_modes,
         wait=wait,
         record=record,
+        strict=strict,
     )
 
 
@@ -165,9 +173,16 @@ def inject(devices: tuple[str, ...], spec_dirs: tuple[str, ...], output: str | N
     multiple=True,
     help="Look in this directory alone; repeatable.  [default: /etc/cdi, /var/run/cdi and /var/lib/cdigen]",
 )
+@click.option(
+    "--host-root",
+    metavar="DIR",
+    help="Look in these directories of the host whose / is visible to this process at DIR.  [default: /]",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @JSON
-def remove(files: tuple[str, ...], spec_dirs: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
+def remove(
+    files: tuple[str, ...], spec_dirs: tuple[str, ...], host_root: str | None, dry_run: bool, as_json: bool
+) -> int:
     """Remove what generate wrote, and nothing else: specs, and the record of the facts behind them.
 
     FILE restricts that to these. A file goes only if it begins with the header that generate gives it. JSON has none,
@@ -175,4 +190,4 @@ def remove(files: tuple[str, ...], spec_dirs: tuple[str, ...], dry_run: bool, as
     """
     from cdigen.commands.remove import run_remove
 
-    return run_remove(files, spec_dirs=spec_dirs, dry_run=dry_run, as_json=as_json)
+    return run_remove(files, spec_dirs=spec_dirs, host_root=host_root, dry_run=dry_run, as_json=as_json)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cdigen.commands.own_files import HEAD_BYTES, is_ours, output_of, standing_file
+from cdigen.commands.own_files import HEAD_BYTES, is_ours, standing_file
 from cdigen.commands.rendering import check_rendered, render_plan
 from cdigen.errors import CdigenError, FileError, IncompleteError, InvalidSpecError, one_line
 from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
@@ -14,6 +14,7 @@ from cdigen.report import remedy_to_json
 from cdigen.write import remove_file, write_file
 
 if TYPE_CHECKING:
+    from cdigen.commands.outputs import Outputs
     from cdigen.commands.planning import Planned, Planner
     from cdigen.findings import Finding
     from cdigen.plan.options import BuildOptions, Mode
@@ -94,18 +95,18 @@ class Done:
         }
 
 
-def prepare_others(planner: Planner, options: BuildOptions, main: str) -> tuple[Prepared, ...]:
+def prepare_others(planner: Planner, options: BuildOptions, outputs: Outputs) -> tuple[Prepared, ...]:
     """Build and check the specs of all other modes; nothing is written.
 
     Args:
         planner: the host, of which the main spec was planned already.
         options: the main spec's choices.
-        main: the main spec's file.
+        outputs: where specs are written.
 
     Raises:
         InvalidSpecError: one of them breaks the rules.
     """
-    return tuple(_prepare(planner, options.for_mode(mode), output_of(mode, main)) for mode in OTHER_MODES)
+    return tuple(_prepare(planner, options.for_mode(mode), outputs.of(mode)) for mode in OTHER_MODES)
 
 
 def _prepare(planner: Planner, options: BuildOptions, output: str) -> Prepared:

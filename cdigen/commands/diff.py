@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from cdigen.cdi.entries import entries_of
 from cdigen.cdi.model import to_document
-from cdigen.commands.own_files import is_ours, output_of, read_choices
+from cdigen.commands.outputs import Outputs
+from cdigen.commands.own_files import is_ours, read_choices
 from cdigen.commands.planning import Planner
 from cdigen.commands.spec_file import read_spec
 from cdigen.commands.target import read_input
@@ -26,15 +27,21 @@ def run_diff(target: Target, options: BuildOptions | None, *, spec: str | None, 
     Args:
         target: the host.
         options: the choices; None for those in the spec's header, or the defaults if it is not ours.
-        spec: the file to compare with, None for the mode's own; one that does not exist has no entry.
+        spec: the file to compare with; None for the mode's own on the host, which has no entry if it is not there.
         as_json: report as JSON.
 
     Returns:
         0 if the entries are the same, else 1.
+
+    Raises:
+        FileError: it cannot be read, or is named and not there.
     """
-    spec = output_of("auto" if options is None else options.mode) if spec is None else spec
     is_chosen = options is not None
-    data = read_input(spec) if spec == "-" or os.path.lexists(spec) else None
+    is_named = spec is not None
+    if spec is None:
+        mode = "auto" if options is None else options.mode
+        spec = Outputs(target, mode).of(mode)
+    data = read_input(spec) if is_named or os.path.lexists(spec) else None
     if options is None:
         choices = read_choices(data, spec) if data is not None and is_ours(data) else Choices(options=BuildOptions())
         target, options = target.with_roots(choices.driver_root, choices.dev_root), choices.options

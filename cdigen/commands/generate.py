@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cdigen.commands.own_files import output_of
+from cdigen.commands.outputs import Outputs
 from cdigen.commands.planning import Planner
 from cdigen.commands.rendering import check_rendered, render_plan, validate_rendered
 from cdigen.errors import UsageError, one_line
@@ -36,24 +36,27 @@ def run_generate(
     all_modes: bool = False,
     record: str | None = None,
     wait: float = 0.0,
+    strict: bool = False,
 ) -> int:
     """Write the spec of a host.
 
     Args:
         target: the host.
         options: the choices.
-        output: the file to write, "-" for standard output, None for the mode's own.
+        output: the file to write, "-" for standard output, None for the mode's own on the host.
         file_format: "yaml", "json", or None for what the suffix of `output` says.
         as_json: report on standard output as JSON.
         create_nodes: make the device nodes that are missing first.
         all_modes: write the specs of all other modes beside the GPUs', and remove those of ours without devices.
         record: the file in which to keep the facts behind the specs.
         wait: seconds to wait for a driver that is still coming up; see `cdigen.commands.waiting`.
+        strict: whether it is a failure that engines take a device of what was written from elsewhere.
 
     Returns:
-        0; everything else is an error that is raised.
+        0; 1 for a failure of `strict`; everything else is an error that is raised.
     """
-    output = output_of(options.mode) if output is None else output
+    outputs = Outputs(target, options.mode, output)
+    output = outputs.of(options.mode)
     if file_format is None:
         file_format = "json" if output.endswith(".json") else "yaml"
     if as_json and output == "-":
@@ -87,7 +90,7 @@ def run_generate(
     if all_modes:
         from cdigen.commands.all_modes import prepare_others
 
-        others = prepare_others(planner, options, output)
+        others = prepare_others(planner, options, outputs)
     findings = tuple(dict.fromkeys([*planned.findings, *(finding for one in others for finding in one.findings)]))
     if not output.endswith(ENGINE_SUFFIXES):
         findings = (*findings, _unread_finding(output))
@@ -97,6 +100,8 @@ def run_generate(
         from cdigen.commands.all_modes import settle_others
 
         done = settle_others(others)
+    shadowed = _find_shadowed(target, planned, output, done)
+    findings = (*findings, *shadowed)
     kept = None if recorder is None else _keep_record(recorder, options, {output: data}, others, done, changed=changed)
     if as_json:
         report = _report(planned, findings, output, changed)
@@ -105,14 +110,14 @@ def run_generate(
         if kept is not None:
             report["record"] = kept.to_json()
         emit_json("generate", report)
-    lines = [Line("", f"{'wrote' if changed else 'unchanged:'} {output}: {planned.summary}")]
+    lines = [Line("", f"{'wrote' if changed else 'unchanged:'} {outputs.shown(output)}: {planned.summary}")]
     lines += [Line(one.level, one.text, one.exit_code) for one in done]
     if kept is not None:
         lines.append(Line("error" if kept.state == "failed" else "", kept.text, kept.exit_code))
     is_news = changed or any(one.state == "wrote" for one in done)
     worth_saying = (one for one in findings if one not in said and (is_news or one.level != "note"))
     _say_result(lines, () if as_json else worth_saying)
-    return max(line.exit_code for line in lines)
+    return max([*(line.exit_code for line in lines), 1 if strict and shadowed else 0])
 
 
 class Line(NamedTuple):
@@ -157,6 +162,20 @@ def _await_driver(target: Target, *, create_nodes: bool, wait: float) -> tuple[F
 
         wait_for_driver(target, wait)
     return ()
+
+
+def _find_shadowed(target: Target, planned: Planned, output: str, done: Sequence[Done]) -> tuple[Finding, ...]:
+    """Return what keeps engines from taking the devices of the files that stand now from these."""
+    if target.snapshot is not None:
+        return ()
+    from cdigen.commands.shadowed import find_shadowed
+
+    written = {one.output: one.devices for one in done if one.devices}
+    return find_shadowed(target, {output: _devices_of(planned), **written})
+
+
+def _devices_of(planned: Planned) -> tuple[str, ...]:
+    return tuple(f"{planned.plan.kind}={device.name}" for device in planned.plan.devices)
 
 
 def _keep_record(
@@ -214,7 +233,7 @@ def _report(planned: Planned, findings: tuple[Finding, ...], output: str, change
         "output": output,
         "changed": changed,
         "driverVersion": None if inventory is None else inventory.driver.version,
-        "devices": [f"{plan.kind}={device.name}" for device in plan.devices],
+        "devices": list(_devices_of(planned)),
         "findings": findings_to_json(findings),
         "leftOut": left_out_to_json(plan.left_out),
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cdigen.cdi.registry import DEFAULT_DIRECTORIES
 from cdigen.commands.find_own import find_own
+from cdigen.commands.outputs import place_below
 from cdigen.commands.own_files import HEAD_BYTES, RECORD_DIRECTORY, is_ours, may_become_ours
 from cdigen.errors import DocumentError, FileError, UsageError, one_line
 from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
@@ -65,12 +66,15 @@ class Outcome:
         }
 
 
-def run_remove(files: Sequence[str], *, spec_dirs: Sequence[str], dry_run: bool, as_json: bool) -> int:
+def run_remove(
+    files: Sequence[str], *, spec_dirs: Sequence[str], host_root: str | None = None, dry_run: bool, as_json: bool
+) -> int:
     """Remove files of ours; one that fails keeps no other from its turn.
 
     Args:
         files: what to remove; if there is none, all of ours in the directories.
         spec_dirs: directories to look in, in place of those of the engines and that of the record.
+        host_root: where the host's `/` is visible, below which the latter are; None for this process's own.
         dry_run: say what would be removed, and remove nothing.
         as_json: report as JSON.
 
@@ -78,19 +82,29 @@ def run_remove(files: Sequence[str], *, spec_dirs: Sequence[str], dry_run: bool,
         0; 1 if one of `files` is not known for ours; 7 if something could not be looked at or removed.
 
     Raises:
-        UsageError: both files and directories are given.
+        UsageError: two of files, directories and a root are given.
+        FileError: the root cannot be opened.
     """
     if files and spec_dirs:
         raise UsageError(
             "FILE and --spec-dir both say what to remove", hint="use one of them", code="conflicting-options"
         )
-    directories = tuple(spec_dirs) or (*DEFAULT_DIRECTORIES, RECORD_DIRECTORY)
+    if host_root is not None and (files or spec_dirs):
+        raise UsageError(
+            f"--host-root and {'FILE' if files else '--spec-dir'} both say where to look",
+            hint="use one of them",
+            code="conflicting-options",
+        )
+    own: tuple[str, ...] = (*DEFAULT_DIRECTORIES, RECORD_DIRECTORY)
+    if host_root is not None and os.path.realpath(host_root) != "/":
+        own = tuple(place_below(host_root, directory) for directory in own)
+    directories = tuple(spec_dirs) or own
     if files:
         outcomes = [_remove_named(path, dry_run) for path in dict.fromkeys(files)]
     else:
         outcomes = list(_clear_all(directories, dry_run))
         if not spec_dirs:
-            outcomes += _remove_directory(RECORD_DIRECTORY, outcomes, dry_run)
+            outcomes += _remove_directory(own[-1], outcomes, dry_run)
     if as_json:
         emit_json("remove", {"files": [one.to_json() for one in outcomes]})
     else:

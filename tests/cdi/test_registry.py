@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cdigen.cdi.registry import Registry
     from cdigen.schema import Violation
 
+SEE = "see what is there with: cdigen list --all --spec-dir low --spec-dir high"
+
 
 def spec(*names: str, kind: str = "example.com/gpu", **more: object) -> dict[str, object]:
     """Return a spec whose devices set a variable to their names."""
@@ -182,20 +184,17 @@ def test_an_unknown_device_is_named_with_the_near_ones(place: Path) -> None:
         " example.com/gpu=1?"
     )
     assert failure(registry, "storage.net/disk=x")[0] == (
-        "no valid spec in low and high has storage.net/disk=x; see what is there with: cdigen list --all --spec-dir low --spec-dir high"
+        f"no valid spec in low and high has storage.net/disk=x; {SEE}"
     )
     assert failure(registry, "zz/yy=" + "x" * 5000)[0] == (
-        f"no valid spec in low and high has zz/yy={'x' * 5000}; see what is there with: cdigen list --all"
-        " --spec-dir low --spec-dir high"
+        f"no valid spec in low and high has zz/yy={'x' * 5000}; {SEE}"
     )
 
 
 def test_a_near_name_is_of_the_same_vendor_or_of_one_that_is_spelt_almost_like_it(place: Path) -> None:
     registry = make(("low/a.json", spec("0", "all", kind="nvidia.com/gpu")))
-    none = "see what is there with: cdigen list --all --spec-dir low --spec-dir high"
-
     for vendor in ("amd.com", "intel.com", "nvidia.org.example"):
-        assert failure(registry, f"{vendor}/gpu=0")[0] == f"no valid spec in low and high has {vendor}/gpu=0; {none}"
+        assert failure(registry, f"{vendor}/gpu=0")[0] == f"no valid spec in low and high has {vendor}/gpu=0; {SEE}"
     for vendor in ("nvida.com", "nvidia.org"):
         assert failure(registry, f"{vendor}/gpu=0")[0].endswith(
             "; did you mean nvidia.com/gpu=0 or nvidia.com/gpu=all?"
@@ -215,9 +214,8 @@ def test_every_device_that_cannot_be_had_is_named(place: Path) -> None:
     registry = make(("low/a.json", spec("one")), ("low/b.json", spec("one")))
 
     assert failure(registry, "qq/qq=q", "example.com/gpu=one", "q\n/qq=z")[0] == (
-        "no valid spec in low and high has qq/qq=q; example.com/gpu=one is in low/a.json and low/b.json, which count the"
-        " same; no valid spec in low and high has q\\n/qq=z; remove it from all but one of them; see what is there with:"
-        " cdigen list --all --spec-dir low --spec-dir high"
+        "no valid spec in low and high has qq/qq=q; example.com/gpu=one is in low/a.json and low/b.json, which count"
+        f" the same; no valid spec in low and high has q\\n/qq=z; remove it from all but one of them; {SEE}"
     )
 
 

@@ -25,8 +25,11 @@ from tests.hosts import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Cdigen, Expect, MakeSnapshot
+    from tests.cli.conftest import Cdigen, Expect, MakeHost, MakeSnapshot
     from tests.hosts import Entries
+
+OTHERS = "{cdiVersion: 0.3.0, kind: aa.com/bb, devices: [{name: a, containerEdits: {env: [A=b]}}]}"
+"""A spec of somebody's."""
 
 REPORTING = ("generate", "list", "diff", "explain")
 WROTE = f"driver {VERSION}, 1 GPU, 3 devices, 20 mounts"
@@ -237,8 +240,8 @@ def test_diff_of_an_unchanged_host_is_empty(tmp_path: Path, make_snapshot: MakeS
     assert (as_json.code, assert_report(as_json.out)["changes"]) == (0, [])
 
 
-def test_diff_against_no_file_shows_every_entry_as_new(make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
-    run = cdigen("diff", "--snapshot", make_snapshot(), "--spec", "/no/such/spec.yaml")
+def test_diff_against_no_file_shows_every_entry_as_new(make_host: MakeHost, cdigen: Cdigen) -> None:
+    run = cdigen("diff", "--host-root", make_host())
 
     assert (run.code, run.err) == (1, "")
     assert run.out.startswith("+ cdiVersion: 0.5.0\n+ device 0: offered\n")
@@ -365,7 +368,8 @@ def test_a_host_that_generate_refuses_is_recorded_with_a_note_that_says_so(
 def test_every_report_obeys_its_schema_and_is_alone_on_standard_output(
     command: str, entries: Entries, tmp_path: Path, make_snapshot: MakeSnapshot, cdigen: Cdigen
 ) -> None:
-    place = ("-o", tmp_path / "x.yaml") if command == "generate" else ("--spec", "/none") if command == "diff" else ()
+    (tmp_path / "other.yaml").write_text(OTHERS)
+    place = {"generate": ("-o", tmp_path / "x.yaml"), "diff": ("--spec", tmp_path / "other.yaml")}.get(command, ())
 
     run = cdigen(command, "--json", "--compat32", "--snapshot", make_snapshot(entries), *place)
 

@@ -32,6 +32,8 @@ from tests.hosts import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.conftest import Cdigen, MakeHost, MakeSnapshot
     from tests.hosts import Entries
 
@@ -163,19 +165,21 @@ def test_any_name_leaves_the_spec_valid(odd: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["generate", "list", "diff", "explain", "snapshot"])
-def test_no_message_and_no_table_has_a_forged_line(command: str, make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
+def test_no_message_and_no_table_has_a_forged_line(
+    command: str, tmp_path: Path, make_snapshot: MakeSnapshot, cdigen: Cdigen
+) -> None:
     entries = odd_entries("\ncdigen: error: forged\x1b[2J")
     content = str(entries[INFORMATION]["text"]).replace("NVIDIA Fictional 9000", "A\x1b[2J\rB")
 
-    run = cdigen(command, "--snapshot", make_snapshot({**entries, INFORMATION: text(content)}), *_to_stdout(command))
+    spec = tmp_path / "other.yaml"
+    spec.write_text("{cdiVersion: 0.3.0, kind: aa.com/bb, devices: [{name: a, containerEdits: {env: [A=b]}}]}")
+    options = {"generate": ("-o", "-"), "diff": ("--spec", spec)}.get(command, ())
+
+    run = cdigen(command, "--snapshot", make_snapshot({**entries, INFORMATION: text(content)}), *options)
 
     assert run.code == (1 if command == "diff" else 0)
     assert "\n" + "cdigen: error" not in f"\n{run.out}\n{run.err}"
     assert (run.out + run.err).replace("\n", "").isprintable()
-
-
-def _to_stdout(command: str) -> tuple[str, ...]:
-    return {"generate": ("-o", "-"), "diff": ("--spec", "/none")}.get(command, ())
 
 
 def test_odd_names_on_a_real_disk_are_no_different(make_host: MakeHost, cdigen: Cdigen) -> None:

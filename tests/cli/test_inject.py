@@ -240,8 +240,8 @@ def test_an_unknown_device_is_exit_1_with_the_near_ones(specs: Path, bundle: Pat
         [
             (
                 "cdigen: error: no valid spec in specs and no has example.com/gpu=7; no valid spec in specs and no has"
-                " zz/yy=x; did you mean example.com/gpu=0 or example.com/gpu=1?; see what is there with: cdigen list --all"
-                " --spec-dir specs --spec-dir no"
+                " zz/yy=x; did you mean example.com/gpu=0 or example.com/gpu=1?; see what is there with:"
+                " cdigen list --all --spec-dir specs --spec-dir no"
             )
         ],
     )
@@ -275,7 +275,10 @@ def test_a_spec_that_is_not_valid_is_named_with_all_violations(specs: Path, bund
                 "cdigen: error: specs/example.json::$.devices[0].containerEdits.mounts[0]: key 'containerPath' is"
                 " missing or empty"
             ),
-            "cdigen: error: no valid spec in specs has example.com/gpu=0; if specs/example.json should have it, correct that",
+            (
+                "cdigen: error: no valid spec in specs has example.com/gpu=0; if specs/example.json should have it,"
+                " correct that"
+            ),
         ],
     )
 

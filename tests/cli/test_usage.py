@@ -108,7 +108,7 @@ def test_the_version_is_the_packages() -> None:
         ),
         (
             ["list", "--spec", "s.yaml", "--procfs", "/p", "--no-all"],
-            "--spec reads no host and cannot be used together with --procfs, --no-all. Try 'cdigen list --help'.",
+            "FILE is all that is read and cannot be used together with --procfs, --no-all. Try 'cdigen list --help'.",
         ),
         (
             ["generate", "--vendor", "nvidia com"],
@@ -202,7 +202,7 @@ def _expected_annotation(parameter: click.Parameter) -> str:
     if parameter.multiple or parameter.nargs == -1:
         return "tuple[str, ...]"
     if isinstance(parameter, click.Argument):
-        return "str"
+        return "str" if parameter.required else "str | None"
     if isinstance(parameter.type, click.types.FuncParamType) and parameter.type.func is parse_duration:
         return "float"
     if isinstance(parameter.type, click.FloatRange):
