@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from cdigen.report import emit
+from cdigen.report import emit, remedy_to_json
 from cdigen.wording import count
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _COLOURS = {"ok": 32, "warning": 33, "problem": 31, "unknown": 36}
 """Of the terminal: ECMA-48, select graphic rendition."""
+
+_MARGIN = " " * 18  # what to do stands below the subject
 
 
 def emit_diagnoses(found: Sequence[Diagnosis]) -> None:
@@ -31,8 +33,9 @@ def diagnoses_to_json(found: Iterable[Diagnosis]) -> list[dict[str, object]]:
             "topic": one.topic,
             "subject": one.subject,
             "level": one.level,
+            "code": one.code,
             "message": one.message,
-            "remedy": one.remedy,
+            "remedy": remedy_to_json(one.remedy),
         }
         for one in found
     ]
@@ -43,7 +46,10 @@ def _to_text(one: Diagnosis, *, with_colours: bool) -> str:
     if with_colours:
         level = f"\x1b[{_COLOURS[one.level]}m{level}\x1b[0m"
     line = f"{level}  {one.topic:<7}  {one.subject}: {one.message}\n"
-    return line if one.remedy is None else f"{line}                  -> {one.remedy}\n"
+    hint = [f"-> {one.remedy.hint}"] if one.remedy.hint else []
+    return line + "".join(
+        f"{_MARGIN}{part}\n" for part in (*hint, *(f"$ {command}" for command in one.remedy.commands))
+    )
 
 
 def _summary(found: Iterable[Diagnosis]) -> str:

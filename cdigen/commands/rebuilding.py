@@ -60,8 +60,7 @@ class Rebuilder:
         except IncompleteError as error:
             if choices.options.mode in GPU_MODES:
                 raise
-            remove = f"cdigen remove {shlex.quote(spec.file.path)}"
-            raise IncompleteError(f"{error}, or, if they are gone for good: {remove}") from error
+            raise _or_remove(error, spec.file.path) from error
         document = to_document(build_spec(planned.plan, with_groups=planned.with_groups))
         summary = planned.summary
         if is_wide:  # these two follow from the names and the mode
@@ -87,6 +86,18 @@ class Rebuilder:
             opened = self._opened if target.snapshot is not None else open_target(target, may_wake=False)
             self._planners[key] = Planner(target, opened=opened, allows_failed_reads=True)
         return self._planners[key]
+
+
+def _or_remove(error: IncompleteError, path: str) -> IncompleteError:
+    """Return the error of a host without any device of a class, with what to do about its spec if that is for good."""
+    remove = f"if they are gone for good, remove the spec instead: cdigen remove {shlex.quote(path)}"
+    return IncompleteError(
+        error.message,
+        hint=", or, ".join(filter(None, (error.remedy.hint, remove))),
+        commands=error.remedy.commands,
+        subject=error.subject,
+        code=error.code,
+    )
 
 
 def _plan(planner: Planner, options: BuildOptions) -> tuple[Planned, bool]:

@@ -37,14 +37,19 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
     engine_lines, engines = check_engines(context, programs, answers[: len(programs)])
     driver_lines = check_driver(context)
     spec_lines, specs = check_specs(context, engines)
-    said = {line.message for line in driver_lines}
+    said = {(line.code, line.message, line.remedy) for line in driver_lines}
     return (
         *check_pci(context),
         *check_kernel(context),
         *check_nodes(context),
         *driver_lines,
         *spec_lines,
-        *(line for spec in specs for line in check_truth(context, spec, rebuild) if line.message not in said),
+        *(
+            line
+            for spec in specs
+            for line in check_truth(context, spec, rebuild)
+            if (line.code, line.message, line.remedy) not in said
+        ),
         *engine_lines,
         *check_selinux(context),
         *check_units(context, answers[len(programs)] if answers and units else None),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.discover.notes import reason_of
 from cdigen.errors import CdigenError, ParseError, one_line
+from cdigen.findings import NOTHING_TO_DO, Remedy
 from cdigen.host import HostReadError, LinkError
 
 if TYPE_CHECKING:
@@ -15,12 +17,13 @@ if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
     from cdigen.discover.views import Views
     from cdigen.doctor.programs import Runner
+    from cdigen.findings import Finding
     from cdigen.host import View
 
 Level = Literal["ok", "warning", "problem", "unknown"]
 Topic = Literal["platform", "pci", "kernel", "nodes", "driver", "spec", "engine", "selinux", "systemd"]
 
-RUN_AS_ROOT = "run it as root"
+RUN_AS_ROOT = Remedy("run it as root")
 NOT_RECORDED = "not recorded in the snapshot"
 
 UNREADABLE = (HostReadError, LinkError, ParseError)
@@ -36,15 +39,20 @@ class Diagnosis:
         subject: the path, program or unit that it is about.
         level: "ok"; "warning" if something does not work for somebody; "problem" if containers get no GPU;
             "unknown" if it could not be seen.
+        code: a stable identifier of what was found, in kebab case, for programs that read `--json`; a finding or an
+            error that is passed on keeps its own.
         message: what was found; one line.
-        remedy: what to type or do; None where nothing is to be done.
+        remedy: what to do.
+        about: the paths of other files that it is about.
     """
 
     topic: Topic
     subject: str
     level: Level
+    code: str
     message: str
-    remedy: str | None = None
+    remedy: Remedy = NOTHING_TO_DO
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,23 +76,49 @@ class Context:
     ask_nvml: AskNvml = "auto"
 
 
-def diagnosis(topic: Topic, subject: str, level: Level, message: str, remedy: str | None = None) -> Diagnosis:
+def diagnosis(
+    topic: Topic,
+    subject: str,
+    level: Level,
+    code: str,
+    message: str,
+    remedy: Remedy = NOTHING_TO_DO,
+    *,
+    about: tuple[str, ...] = (),
+) -> Diagnosis:
     """Return a diagnosis, text of the host in it made printable."""
     return Diagnosis(
         topic=topic,
         subject=one_line(subject),
         level=level,
+        code=code,
         message=one_line(message),
-        remedy=None if remedy is None else one_line(remedy),
+        remedy=Remedy(one_line(remedy.hint), tuple(map(one_line, remedy.commands))),
+        about=tuple(map(one_line, about)),
     )
+
+
+def pass_on(topic: Topic, subject: str, level: Level, said: CdigenError | Finding) -> Diagnosis:
+    """Return what an error or a finding of ours says as a diagnosis."""
+    return diagnosis(topic, subject, level, said.code, said.message, said.remedy)
+
+
+def run(*commands: str, hint: str = "") -> Remedy:
+    """Return the remedy of commands to type, each valid by itself; see `Remedy`."""
+    return Remedy(hint, commands)
 
 
 def unreadable(topic: Topic, path: str, error: CdigenError) -> Diagnosis:
     """Return the diagnosis for a file that is there and could not be read, or not be understood."""
     if isinstance(error, ParseError):
-        return diagnosis(topic, path, "problem", f"damaged: {error}", f"mend {path}")
-    denied = isinstance(error, HostReadError) and error.is_denied
-    return diagnosis(topic, path, "unknown", reason_of(error), RUN_AS_ROOT if denied else f"see: ls -l {path}")
+        is_kernels = path.startswith(("/proc/", "/sys/"))
+        report = run(f"cat {shlex.quote(path)}", hint="report it as a bug of cdigen's, with what is in the file")
+        remedy = report if is_kernels else Remedy(f"correct {path}")
+        return diagnosis(topic, path, "problem", "damaged", f"damaged: {error}", remedy)
+    if isinstance(error, HostReadError) and error.is_denied:
+        return diagnosis(topic, path, "unknown", "not-permitted", reason_of(error), RUN_AS_ROOT)
+    look = run(f"ls -ld {shlex.quote(path)}", hint="see what it is")
+    return diagnosis(topic, path, "unknown", "unreadable", reason_of(error), look)
 
 
 def read_text(view: View, path: str) -> str | None:
@@ -102,9 +136,3 @@ def exists(view: View, path: str) -> bool:
         return view.find(path) is not None
     except UNREADABLE:
         return False
-
-
-def split_remedy(text: str) -> tuple[str, str | None]:
-    """Return what an error or a finding of ours says is the case, and what to do: what its last semicolon parts."""
-    message, semicolon, remedy = text.rpartition("; ")
-    return (message, remedy) if semicolon else (text, None)

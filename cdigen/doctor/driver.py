@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.discover.scan import find_inventory
-from cdigen.doctor.diagnosis import Diagnosis, diagnosis, split_remedy
+from cdigen.doctor.diagnosis import Diagnosis, diagnosis, pass_on
 from cdigen.errors import CdigenError
 from cdigen.wording import count
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from cdigen.doctor.diagnosis import Context
+    from cdigen.findings import Finding
 
 
 def check_driver(context: Context) -> tuple[Diagnosis, ...]:
@@ -19,11 +22,7 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
     try:
         inventory = find_inventory(context.views, ask_nvml=context.ask_nvml)
     except CdigenError as error:
-        remarks = (split_remedy(finding.text) for finding in error.findings if finding.level == "warning")
-        return (
-            diagnosis("driver", root, "problem", *split_remedy(str(error))),
-            *(diagnosis("driver", root, "warning", *remark) for remark in remarks),
-        )
+        return (pass_on("driver", root, "problem", error), *_pass_on_warnings(error.findings))
     driver = inventory.driver
     notes = sum(finding.level == "note" for finding in inventory.findings)
     more = f", {count(notes, 'note')} (cdigen list)" if notes else ""
@@ -34,11 +33,14 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
             "driver",
             driver.libcuda,
             "ok",
+            "driver-found",
             f"version {driver.version}, {version}; {what}{more}",
         ),
-        *(
-            diagnosis("driver", finding.subject, "warning", *split_remedy(finding.text))
-            for finding in inventory.findings
-            if finding.level == "warning"
-        ),
+        *_pass_on_warnings(inventory.findings),
     )
+
+
+def _pass_on_warnings(findings: Iterable[Finding]) -> Iterator[Diagnosis]:
+    for finding in findings:
+        if finding.level == "warning":
+            yield pass_on("driver", finding.subject, "warning", finding)

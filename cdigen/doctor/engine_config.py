@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, unreadable
 from cdigen.errors import ParseError
+from cdigen.findings import Remedy
 from cdigen.parse.text import decode_json, decode_text
 
 if TYPE_CHECKING:
@@ -144,10 +145,12 @@ class _Reader:
             if isinstance(directories, list) and all(isinstance(item, str) for item in directories):
                 self.directories, self.source = tuple(cast("list[str]", directories)), path
             else:
-                self._wrong(path, "the directories of CDI specs are not a list of texts")
+                self._wrong(path, "the directories of CDI specs are not a list of strings")
 
     def _wrong(self, path: str, message: str) -> None:
-        self.damage.append(diagnosis("engine", path, "problem", f"damaged: {message}", f"mend {path}"))
+        self.damage.append(
+            diagnosis("engine", path, "problem", "damaged", f"damaged: {message}", Remedy(f"correct {path}"))
+        )
 
     def _drop_ins(self, directory: str, suffix: str) -> tuple[str, ...]:
         try:

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis
+from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run
 from cdigen.doctor.engine_config import read_config
 from cdigen.doctor.engines_catalog import BOTH, ENGINES, PLACES, at
+from cdigen.findings import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -91,10 +92,11 @@ def check_engines(
     engines: list[Engine] = []
     if not programs:
         if context.is_recorded:
-            return (diagnosis("engine", "engines", "unknown", NOT_RECORDED),), ()
+            return (diagnosis("engine", "engines", "unknown", "not-recorded", NOT_RECORDED),), ()
         names = ", ".join(row.name for row in ENGINES)
         message = f"no container engine in {', '.join(PLACES)}; looked for {names}"
-        return (diagnosis("engine", "engines", "warning", message, "install one, such as podman"),), ()
+        remedy = Remedy("install one, such as podman")
+        return (diagnosis("engine", "engines", "warning", "no-engine", message, remedy),), ()
     for position, program in enumerate(programs):
         release = _release(answers[position]) if answers else _Release(failure="not run: the host is not this machine")
         config = read_config(context.views.system, program.row.config)
@@ -109,8 +111,9 @@ def check_engines(
                 "engine",
                 "engines",
                 "problem",
+                "no-engine-reads-specs",
                 "no engine here reads CDI specs",
-                "mend one of those above, or use podman",
+                Remedy("set up one of them as said there, or install podman"),
             )
         )
     return tuple(lines), tuple(engines)
@@ -138,31 +141,38 @@ def _judge(program: Program, release: _Release, config: EngineConfig) -> tuple[D
     name = f"{row.name} {release.text}".rstrip()
     if row.name == "docker" and program.path.endswith("/docker"):
         message = f"{program.path} is a client without dockerd beside it: the engine is elsewhere, or it is podman's"
-        return diagnosis("engine", name, "unknown", message), None
+        return diagnosis("engine", name, "unknown", "engine-is-client", message), None
     if key is not None and key < row.since:
         since = ".".join(map(str, row.since))
         message = f"{program.path} reads no CDI specs; {row.name} does from {since} on"
-        remedy = f"install {row.name} {since} or later, or use podman"
-        return diagnosis("engine", name, "warning", message, remedy), None
+        other = "" if row.name == "podman" else ", or use podman"
+        remedy = Remedy(f"install {row.name} {since} or later{other}")
+        return diagnosis("engine", name, "warning", "engine-too-old", message, remedy), None
     if config.cri_disabled:
         message = f"its CRI plugin is switched off in {config.source}: Kubernetes cannot use it; docker and nerdctl can"
-        return diagnosis("engine", name, "ok", message), None
+        return diagnosis("engine", name, "ok", "cri-disabled", message), None
     enabled = _is_enabled(row, key, config)
     directories = _directories(row, key, config)
     if enabled is False:
         message = f"{program.path} has CDI switched off" + (f" in {config.source}" if config.enabled is False else "")
-        return diagnosis("engine", name, "warning", message, _how_to_enable(row, config)), None
+        return diagnosis("engine", name, "warning", "cdi-off", message, _how_to_enable(row, config)), None
     engine = Engine(name=name, directories=directories, reads=at(row.reads, key) if key else None)
     where = " and ".join(directories) or "no directory"
     if key is None or enabled is None:
-        why = release.failure or f"no {config.source} tells whether CDI is on"
+        why = release.failure or f"no {config.source} says whether CDI is on"
         message = f"{program.path}: {why}; if it reads CDI specs, from {where}"
-        return diagnosis("engine", name, "unknown", message, f"see: {program.path} --version"), engine
+        remedy = (
+            run(f"{program.path} --version") if key is None else Remedy(f"start {row.name}, which writes that file")
+        )
+        return diagnosis("engine", name, "unknown", "engine-unknown", message, remedy), engine
     up_to = f", cdiVersion {engine.reads} at least" if engine.reads else ""
     if not directories:
         message = f"{config.source} names no directory of CDI specs"
-        return diagnosis("engine", name, "warning", message, f"name {' and '.join(BOTH)} there"), None
-    return diagnosis("engine", name, "ok", f"{program.path} reads CDI specs from {where}{up_to}"), engine
+        remedy = Remedy(f"name {' and '.join(BOTH)} there")
+        return diagnosis("engine", name, "warning", "no-spec-directory", message, remedy), None
+    return diagnosis(
+        "engine", name, "ok", "engine-reads-specs", f"{program.path} reads CDI specs from {where}{up_to}"
+    ), engine
 
 
 def _is_enabled(row: EngineRow, key: Version | None, config: EngineConfig) -> bool | None:
@@ -182,12 +192,15 @@ def _directories(row: EngineRow, key: Version | None, config: EngineConfig) -> t
     return at(row.directories, newest) or BOTH
 
 
-def _how_to_enable(row: EngineRow, config: EngineConfig) -> str:
+def _how_to_enable(row: EngineRow, config: EngineConfig) -> Remedy:
     if row.config == "docker":
-        return f'put "features": {{"cdi": true}} into {config.source}, then: systemctl restart docker'
+        hint = f'put "features": {{"cdi": true}} into {config.source} and restart docker'
+        return run("systemctl restart docker", hint=hint)
     table = _CONTAINERD_TABLES.get(config.generation or 2, _CONTAINERD_TABLES[2])
     if row.config == "containerd":
-        return f'put enable_cdi = true below [plugins."{table}"] in {config.source}, then: systemctl restart containerd'
+        hint = f'put enable_cdi = true below [plugins."{table}"] in {config.source} and restart containerd'
+        return run("systemctl restart containerd", hint=hint)
     template = "config-v3.toml.tmpl" if config.generation == max(_CONTAINERD_TABLES) else "config.toml.tmpl"
     directory = config.source.rpartition("/")[0]
-    return f'put enable_cdi = true below [plugins."{table}"] in {directory}/{template}, then restart {row.name}'
+    # Its unit has one name on servers and another on agents.
+    return Remedy(f'put enable_cdi = true below [plugins."{table}"] in {directory}/{template} and restart {row.name}')

@@ -12,8 +12,9 @@ from cdigen.discover.driver import (
     has_module,
     read_kernel_module,
 )
-from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, exists, unreadable
-from cdigen.doctor.pci import NOUVEAU_REMEDY
+from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, exists, run, unreadable
+from cdigen.doctor.pci import LOAD_MODULE, keep_nouveau_out
+from cdigen.findings import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,8 @@ def check_kernel(context: Context) -> tuple[Diagnosis, ...]:
 def _check(views: Views) -> Iterator[Diagnosis]:
     system = views.system
     if exists(system, f"{MODULES}/nouveau"):
-        yield diagnosis("kernel", "nouveau", "warning", "loaded; it takes GPUs that nvidia should have", NOUVEAU_REMEDY)
+        message = "loaded; it takes GPUs that nvidia should have"
+        yield diagnosis("kernel", "nouveau", "warning", "nouveau-loaded", message, keep_nouveau_out(system))
     if not has_module(system):
         yield _masked() if has_gpu_node(views.dev) else _not_loaded(system)
         return
@@ -49,11 +51,12 @@ def _check(views: Views) -> Iterator[Diagnosis]:
     sees_modules = exists(system, f"{MODULES}/nvidia")
     for module, level, consequence, remedy in _OTHERS:
         if exists(system, f"{MODULES}/{module}"):
-            yield diagnosis("kernel", module, "ok", "loaded")
+            yield diagnosis("kernel", module, "ok", "module-loaded", "loaded")
         elif not sees_modules:
-            yield diagnosis("kernel", module, "unknown", f"{MODULES} does not tell of the driver's modules")
+            message = f"{MODULES} does not show the driver's modules"
+            yield diagnosis("kernel", module, "unknown", "modules-not-visible", message)
         else:
-            yield diagnosis("kernel", module, level, f"not loaded; {consequence}", remedy)
+            yield diagnosis("kernel", module, level, "module-not-loaded", f"not loaded; {consequence}", run(remedy))
 
 
 def _version(system: View) -> Diagnosis:
@@ -64,17 +67,18 @@ def _version(system: View) -> Diagnosis:
             return unreadable("kernel", path, error)
         if module is not None:
             kind = {None: "", True: ", the open module", False: ", the proprietary module"}[module.is_open]
-            return diagnosis("kernel", "nvidia", "ok", f"{module.version} is loaded{kind}")
-    return diagnosis("kernel", "nvidia", "unknown", f"loaded; {PROC_VERSION} and {MODULE_VERSION} tell no version")
+            return diagnosis("kernel", "nvidia", "ok", "module-loaded", f"{module.version} is loaded{kind}")
+    message = f"loaded; neither {PROC_VERSION} nor {MODULE_VERSION} has its version"
+    return diagnosis("kernel", "nvidia", "unknown", "module-version-unknown", message)
 
 
 def _masked() -> Diagnosis:
-    message = f"{PROC_VERSION} and {MODULES}/nvidia are not there, but the device node of a GPU is: they are masked"
-    return diagnosis("kernel", "nvidia", "unknown", message, "name the host's with --procfs and --sysfs")
+    message = f"neither {PROC_VERSION} nor {MODULES}/nvidia is there, but the device node of a GPU is: they are masked"
+    remedy = Remedy("name the host's with --procfs and --sysfs")
+    return diagnosis("kernel", "nvidia", "unknown", "module-masked", message, remedy)
 
 
 def _not_loaded(system: View) -> Diagnosis:
-    remedy = "modprobe nvidia; if that fails, see: dmesg | grep -i nvrm"
     try:
         data = system.read(SECURE_BOOT)
     except UNREADABLE:
@@ -84,8 +88,12 @@ def _not_loaded(system: View) -> Diagnosis:
             "kernel",
             "nvidia",
             "problem",
+            "module-not-loaded",
             "not loaded; Secure Boot is on, which refuses a module that is not signed",
-            f"{remedy}; if it says 'Key was rejected', sign the module and enrol its key (mokutil --import), or install"
-            " the distribution's signed one",
+            run(
+                *LOAD_MODULE.commands,
+                hint="load the module; if that says 'Key was rejected', sign it and enrol its key (mokutil --import),"
+                " or install the distribution's signed one",
+            ),
         )
-    return diagnosis("kernel", "nvidia", "problem", "not loaded", remedy)
+    return diagnosis("kernel", "nvidia", "problem", "module-not-loaded", "not loaded", LOAD_MODULE)

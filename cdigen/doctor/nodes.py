@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from cdigen.discover.driver import has_module
 from cdigen.discover.expected import find_expected_nodes
 from cdigen.discover.notes import Notes
-from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, split_remedy, unreadable
+from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, pass_on, run, unreadable
+from cdigen.findings import Remedy
+from cdigen.wording import count
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context, Level
@@ -20,7 +23,11 @@ _CREATE = "cdigen nodes --create"
 def check_nodes(context: Context) -> tuple[Diagnosis, ...]:
     """Return a line for every node that is not right, or one for all if they are."""
     if not has_module(context.views.system):
-        return (diagnosis("nodes", "/dev", "unknown", "no kernel module tells which nodes there should be"),)
+        return (
+            diagnosis(
+                "nodes", "/dev", "unknown", "nodes-unknown", "no kernel module tells which nodes there should be"
+            ),
+        )
     notes = Notes()
     try:
         nodes = find_expected_nodes(context.views, notes)
@@ -29,45 +36,55 @@ def check_nodes(context: Context) -> tuple[Diagnosis, ...]:
     found = []
     for finding in notes.findings:
         if finding.code == "majors-unknown" and context.is_recorded:
-            found.append(diagnosis("nodes", finding.subject, "unknown", NOT_RECORDED))
+            found.append(diagnosis("nodes", finding.subject, "unknown", "not-recorded", NOT_RECORDED))
         else:
-            found.append(diagnosis("nodes", finding.subject, "warning", *split_remedy(finding.text)))
+            found.append(pass_on("nodes", finding.subject, "warning", finding))
     found += filter(None, map(_judge, nodes))
     if not found:
         right = sum(node.found is not None for node in nodes)
         absent = len(nodes) - right
-        more = f"; {absent} that not every host needs not there" if absent else ""
-        found.append(diagnosis("nodes", "/dev", "ok", f"{right} device nodes{more}"))
+        more = f"; {absent} optional {'one' if absent == 1 else 'ones'} absent" if absent else ""
+        found.append(diagnosis("nodes", "/dev", "ok", "nodes-right", f"{count(right, 'device node')}{more}"))
     return tuple(found)
 
 
 def _judge(node: ExpectedNode) -> Diagnosis | None:
     level: Level = "problem" if node.required else "warning"
-    remedy = (
-        _CREATE if node.modify else "the driver is told to leave the nodes alone (NVreg_ModifyDeviceFiles=0): make it"
-    )
     if node.state == "wrong device":
-        return diagnosis("nodes", node.host_path, level, _wrong(node), remedy)
+        return diagnosis("nodes", node.host_path, level, "wrong-device", _wrong(node), _how_to_make(node))
     if node.state == "missing" and node.required:
-        return diagnosis("nodes", node.host_path, "problem", f"missing: {node.why}", remedy)
+        return diagnosis("nodes", node.host_path, "problem", "node-missing", f"missing: {node.why}", _how_to_make(node))
     if node.state == "module not loaded" and node.required:
         return diagnosis(
             "nodes",
             node.host_path,
             "problem",
+            "module-not-loaded",
             f"the module {node.module} is not loaded: {node.why}",
-            f"modprobe {node.module}, then: {_CREATE}",
+            run(f"modprobe {node.module}", _CREATE),
         )
     if node.found is not None and node.found.kind == "char" and _FOR_ALL & ~node.found.mode and node.required:
         return diagnosis(
             "nodes",
             node.host_path,
             "warning",
+            "node-closed",
             f"mode {node.found.mode:04o}, owner {node.found.uid}:{node.found.gid}: closed to rootless containers of"
             " users who are not its owner or in its group",
-            f"if they should have it: chmod 0666 {node.host_path}; to keep that, see NVreg_DeviceFileMode",
+            Remedy("if they should have it, load the module with NVreg_DeviceFileMode=0666"),
         )
     return None
+
+
+def _how_to_make(node: ExpectedNode) -> Remedy:
+    if node.modify:
+        return run(_CREATE)
+    hint = "the driver is told to leave the nodes alone (NVreg_ModifyDeviceFiles=0): make it yourself"
+    if node.major is None:
+        return Remedy(hint)
+    path = shlex.quote(node.host_path)
+    remove = () if node.found is None else (f"rm {path}",)
+    return run(*remove, f"mknod -m {node.mode:04o} {path} c {node.major} {node.minor}", hint=hint)
 
 
 def _wrong(node: ExpectedNode) -> str:

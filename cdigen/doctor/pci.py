@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from cdigen.discover.pci import BUS, find_bound_driver, find_pci_bus
-from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, unreadable
+from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, exists, run, unreadable
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context
+    from cdigen.findings import Remedy
     from cdigen.host import View
 
-NOUVEAU_REMEDY = (
-    "echo 'blacklist nouveau' > /etc/modprobe.d/blacklist-nouveau.conf, renew the initramfs (update-initramfs -u, or"
-    " dracut --force), and reboot"
+LOAD_MODULE = run("modprobe nvidia", hint="load the module; if that fails, the lines with NVRM in dmesg tell why")
+
+_INITRAMFS = (
+    ("/usr/sbin/update-initramfs", "update-initramfs -u"),
+    ("/usr/bin/dracut", "dracut --force"),
+    ("/usr/bin/mkinitcpio", "mkinitcpio -P"),
 )
+"""The programs with which distributions renew the initramfs, in which nouveau is loaded from."""
 
 
 def check_pci(context: Context) -> tuple[Diagnosis, ...]:
@@ -27,16 +33,21 @@ def check_pci(context: Context) -> tuple[Diagnosis, ...]:
     if bus.gpus:
         return tuple(_judge(system, name) for name in bus.gpus)
     if not bus.is_seen:
-        message = NOT_RECORDED if context.is_recorded else "no device of the PCI bus can be seen here"
-        return (diagnosis("pci", BUS, "unknown", message),)
+        if context.is_recorded:
+            return (diagnosis("pci", BUS, "unknown", "not-recorded", NOT_RECORDED),)
+        return (diagnosis("pci", BUS, "unknown", "bus-not-visible", "no device of the PCI bus can be seen here"),)
     return (
         diagnosis(
             "pci",
             BUS,
             "problem",
+            "no-gpu",
             "no NVIDIA GPU on the PCI bus",
-            "see: lspci -d 10de:; if there should be one, look at its seat, its power and the firmware's settings, or"
-            " pass it through to this virtual machine",
+            run(
+                "lspci -d 10de:",
+                hint="if there should be one, check that it is seated and has power, check the firmware's settings, or"
+                " pass it through to this virtual machine",
+            ),
         ),
     )
 
@@ -47,20 +58,34 @@ def _judge(system: View, name: str) -> Diagnosis:
     except UNREADABLE as error:
         return unreadable("pci", f"{BUS}/{name}/driver", error)
     if driver == "nvidia":
-        return diagnosis("pci", name, "ok", "a GPU of NVIDIA's, bound to nvidia")
+        return diagnosis("pci", name, "ok", "gpu-bound", "NVIDIA GPU, bound to nvidia")
     if driver == "nouveau":
-        return diagnosis("pci", name, "problem", "bound to nouveau, so nvidia cannot have it", NOUVEAU_REMEDY)
+        message = "bound to nouveau, so nvidia cannot have it"
+        return diagnosis("pci", name, "problem", "gpu-bound-to-nouveau", message, keep_nouveau_out(system))
     if driver == "vfio-pci":
         return diagnosis(
             "pci",
             name,
             "warning",
+            "gpu-bound-to-vfio",
             "bound to vfio-pci, for a virtual machine: containers do not get it",
-            f"if they should: echo {name} > /sys/bus/pci/drivers/vfio-pci/unbind, then"
-            f" echo {name} > /sys/bus/pci/drivers/nvidia/bind",
+            run(
+                f"echo {quote(name)} > /sys/bus/pci/drivers/vfio-pci/unbind",
+                f"echo {quote(name)} > /sys/bus/pci/drivers/nvidia/bind",
+                hint="if containers should get it, bind it to nvidia",
+            ),
         )
     if driver is None:
-        return diagnosis(
-            "pci", name, "problem", "bound to no driver", "modprobe nvidia; if that fails, see: dmesg | grep -i nvrm"
-        )
-    return diagnosis("pci", name, "warning", f"bound to {driver}, not to nvidia", f"see: lspci -k -s {name}")
+        return diagnosis("pci", name, "problem", "gpu-unbound", "bound to no driver", LOAD_MODULE)
+    message = f"bound to {driver}, not to nvidia"
+    return diagnosis("pci", name, "warning", "gpu-bound-to-other", message, run(f"lspci -k -s {quote(name)}"))
+
+
+def keep_nouveau_out(system: View) -> Remedy:
+    """Return how to keep nouveau from taking the GPUs, with what the host has to renew its initramfs."""
+    renew = [command for program, command in _INITRAMFS if exists(system, program)][:1]
+    return run(
+        "echo 'blacklist nouveau' > /etc/modprobe.d/blacklist-nouveau.conf",
+        *renew,
+        hint="keep nouveau from being loaded" + ("" if renew else ", renew the initramfs") + ", and reboot",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.discover.platform import check_platform
-from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis
+from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, pass_on
 from cdigen.errors import UnsupportedPlatformError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def find_unsupported(context: Context) -> Diagnosis | None:
     try:
         check_platform(context.views)
     except UnsupportedPlatformError as error:
-        return diagnosis("platform", error.subject, "problem", error.message)
+        return pass_on("platform", error.subject, "problem", error)
     except UNREADABLE:  # the scan meets it too
         return None
     return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from cdigen.cdi.places import find_in_edits
 from cdigen.discover.driver import find_kernel_version, is_version_suffix
 from cdigen.discover.notes import Notes
-from cdigen.doctor.diagnosis import UNREADABLE, diagnosis
+from cdigen.doctor.diagnosis import RUN_AS_ROOT, UNREADABLE, diagnosis
 from cdigen.host import LinkError
 from cdigen.wording import first_of
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cdigen.doctor.diagnosis import Context, Diagnosis
     from cdigen.doctor.spec_files import FoundSpec
+    from cdigen.findings import Remedy
 
 _MAX_NAMED = 3
 _LIBCUDA = "libcuda.so."
@@ -28,10 +29,18 @@ _KINDS = {"b": ("block",), "c": ("char",), "u": ("char",), "p": ("fifo",)}
 _SAID = {
     "files": "{number} of the {total} files that it mounts {are} gone: containers do not start ({names})",
     "nodes": "{names} {are} gone: containers that get such a device do not start",
-    "kinds": "{names} {are} no such device node any more: containers do not start",
-    "numbers": "{names} {are} of other numbers than it says: containers get another device",
+    "kinds": "{names} {are} no longer such a device node: containers do not start",
+    "numbers": "device numbers of {names} differ from the spec: containers get another device",
     "unseen": "whether {names} {are} there cannot be seen",
     "closed": "whether {names} {are} still right cannot be seen",
+}
+_CODES = {
+    "files": "file-gone",
+    "nodes": "node-gone",
+    "kinds": "no-device-node",
+    "numbers": "other-device-numbers",
+    "unseen": "not-permitted",
+    "closed": "not-permitted",
 }
 
 
@@ -60,16 +69,16 @@ def versions_of(document: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(version for version in versions if is_version_suffix(version)))
 
 
-def check_version(context: Context, spec: FoundSpec, remedy: str) -> Iterator[Diagnosis]:
+def check_version(context: Context, spec: FoundSpec, remedy: Remedy) -> Iterator[Diagnosis]:
     """Yield a problem if a spec is of another driver than the kernel module."""
     kernel = find_kernel_version(context.views.system, Notes())
     versions = versions_of(spec.file.document or {})
     if kernel is not None and versions and kernel not in versions:
         message = f"it is of driver {names_of(versions)}; the kernel module is {kernel}"
-        yield diagnosis("spec", spec.file.path, "problem", message, remedy)
+        yield diagnosis("spec", spec.file.path, "problem", "other-driver", message, remedy)
 
 
-def find_gone(context: Context, spec: FoundSpec, remedy: str) -> Iterator[Diagnosis]:
+def find_gone(context: Context, spec: FoundSpec, remedy: Remedy) -> Iterator[Diagnosis]:
     """Yield what is wrong with the files and nodes of a spec by themselves."""
     document = spec.file.document or {}
     mounts = mounts_of(document)
@@ -104,7 +113,7 @@ def _judge(context: Context, path: str, nodes: Sequence[Mapping[str, object]]) -
     return None if all(numbers == (entry.major, entry.minor) for numbers in pinned) else "numbers"
 
 
-def say_gone(spec: FoundSpec, gone: Mapping[str, Sequence[str]], *, total: int, remedy: str) -> Iterator[Diagnosis]:
+def say_gone(spec: FoundSpec, gone: Mapping[str, Sequence[str]], *, total: int, remedy: Remedy) -> Iterator[Diagnosis]:
     """Yield a line for each way in which paths are wrong.
 
     Args:
@@ -118,9 +127,9 @@ def say_gone(spec: FoundSpec, gone: Mapping[str, Sequence[str]], *, total: int, 
         if paths := gone.get(word):
             message = text.format(names=names_of(paths), are=are_of(paths), number=len(paths), total=total)
             if word in ("unseen", "closed"):
-                yield diagnosis("spec", spec.file.path, "unknown", message, "run it as root")
+                yield diagnosis("spec", spec.file.path, "unknown", _CODES[word], message, RUN_AS_ROOT)
             else:
-                yield diagnosis("spec", spec.file.path, "problem", message, remedy)
+                yield diagnosis("spec", spec.file.path, "problem", _CODES[word], message, remedy)
 
 
 def are_of(names: Sized) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, exists, read_text
+from cdigen.doctor.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, exists, read_text, run
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context
@@ -23,25 +23,30 @@ def check_selinux(context: Context) -> tuple[Diagnosis, ...]:
     system = context.views.system
     if not exists(system, SELINUX):
         if context.is_recorded:
-            return (diagnosis("selinux", SELINUX, "unknown", NOT_RECORDED),)
-        return (diagnosis("selinux", SELINUX, "ok", "SELinux is not on"),)
+            return (diagnosis("selinux", SELINUX, "unknown", "not-recorded", NOT_RECORDED),)
+        return (diagnosis("selinux", SELINUX, "ok", "selinux-off", "SELinux is not on"),)
     enforcing = read_text(system, f"{SELINUX}/enforce")
     if enforcing == "0":
-        return (diagnosis("selinux", SELINUX, "ok", "permissive: it denies nothing"),)
+        return (diagnosis("selinux", SELINUX, "ok", "selinux-permissive", "permissive: it denies nothing"),)
     if enforcing != "1":
-        return (diagnosis("selinux", SELINUX, "unknown", "on; its mode cannot be read", "see: getenforce"),)
+        message = "on; its mode cannot be read"
+        return (
+            diagnosis("selinux", SELINUX, "unknown", "selinux-mode-unknown", message, run(f"cat {SELINUX}/enforce")),
+        )
     values = {name: (read_text(system, f"{SELINUX}/booleans/{name}") or "").split() for name in _BOOLEANS}
     on = [name for name, value in values.items() if value[:1] == ["1"]]
     if on:
-        return (diagnosis("selinux", SELINUX, "ok", f"enforcing, with {' and '.join(on)} on"),)
+        message = f"enforcing, with {' and '.join(on)} on"
+        return (diagnosis("selinux", SELINUX, "ok", "selinux-allows-devices", message),)
     if not any(values.values()):
         return (
             diagnosis(
                 "selinux",
                 SELINUX,
                 "unknown",
+                "selinux-boolean-unknown",
                 "enforcing; the policy has no container_use_devices, or it cannot be read",
-                "see: getsebool container_use_devices; if it is not known, install container-selinux",
+                run("getsebool container_use_devices", hint="if it is not known, install container-selinux"),
             ),
         )
     return (
@@ -49,7 +54,11 @@ def check_selinux(context: Context) -> tuple[Diagnosis, ...]:
             "selinux",
             SELINUX,
             "warning",
+            "selinux-denies-devices",
             "enforcing, with container_use_devices off: containers may be denied the device nodes",
-            "setsebool -P container_use_devices on (or start single containers with --security-opt label=disable)",
+            run(
+                "setsebool -P container_use_devices on",
+                hint="allow them, or start single containers with --security-opt label=disable",
+            ),
         ),
     )

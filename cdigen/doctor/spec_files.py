@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from cdigen.cdi.places import find_in_edits
 from cdigen.cdi.registry import MAX_FILES, SUFFIXES, SpecFile
-from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, unreadable
+from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, run, unreadable
 from cdigen.errors import ParseError, one_line
+from cdigen.findings import Remedy
 from cdigen.host import LinkError
 from cdigen.schema import summarise
 from cdigen.specs.reading import parse_spec
@@ -36,9 +37,10 @@ MAX_SPECS = 256
 MAX_BYTES = 4 << 20
 """The most bytes of them: about three seconds. A spec of 2048 IMEX channels has a tenth of it."""
 
+TOO_MANY = "too-many-specs"
+"""The code of what is said where not all were looked at."""
 
-TOO_MANY = "remove what is not needed"
-"""The remedy where not all were looked at."""
+_REMOVE_SOME = Remedy("remove the specs that are not needed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +50,13 @@ class FoundSpec:
     Attributes:
         file: what is in it; its rank is 0.
         directory: as it was named.
-        author: "cdigen", "the vendor's generator" or "somebody".
+        author: "cdigen", "the vendor's generator" or "" if that is not known.
         mode: its permission bits; 0 if a snapshot does not tell.
         hooks: paths of the programs that it lets run in every container's start.
         data: its bytes.
         is_used: whether an engine takes a device from it, or could: not one whose every device another file has, that
             counts more.
+        hides_ours: whether an engine takes a device from it that a spec of cdigen's has too, which counts less.
     """
 
     file: SpecFile
@@ -63,6 +66,7 @@ class FoundSpec:
     hooks: tuple[str, ...]
     data: bytes
     is_used: bool = True
+    hides_ours: bool = False
 
     @property
     def version(self) -> str:
@@ -85,8 +89,9 @@ def find_specs(context: Context, directories: tuple[str, ...]) -> tuple[tuple[Fo
         try:
             found = system.find(directory)
             if found is not None and found[1].kind != "dir":
-                remedy = f"rm {shlex.quote(directory)}, then: cdigen generate"
-                lines.append(diagnosis("spec", directory, "problem", "is no directory: engines find nothing", remedy))
+                message = "is not a directory: engines find nothing"
+                remedy = run(f"rm {shlex.quote(directory)}", "cdigen generate")
+                lines.append(diagnosis("spec", directory, "problem", "not-a-directory", message, remedy))
                 continue
             if found is not None:
                 lines += judge_mode(directory, found[1].mode, 0o755)
@@ -100,7 +105,7 @@ def find_specs(context: Context, directories: tuple[str, ...]) -> tuple[tuple[Fo
             continue
         if len(names) > MAX_FILES:
             message = f"has {len(names)} specs; the first {MAX_FILES} are looked at"
-            lines.append(diagnosis("spec", directory, "warning", message, TOO_MANY))
+            lines.append(diagnosis("spec", directory, "warning", TOO_MANY, message, _REMOVE_SOME))
         for name in names[:MAX_FILES]:
             path = f"{directory}/{name}"
             data = mode = None
@@ -120,9 +125,10 @@ def find_specs(context: Context, directories: tuple[str, ...]) -> tuple[tuple[Fo
             total += len(data)
             if len(specs) == MAX_SPECS or total > MAX_BYTES:
                 message = (
-                    f"more than {MAX_SPECS} specs for NVIDIA's devices, or {MAX_BYTES >> 20} MiB; the others are passed"
+                    f"more than {MAX_SPECS} specs for NVIDIA's devices, or {MAX_BYTES >> 20} MiB of them; this one and"
+                    " what follows are not looked at"
                 )
-                lines.append(diagnosis("spec", path, "warning", f"{message} over", TOO_MANY))
+                lines.append(diagnosis("spec", path, "warning", TOO_MANY, message, _REMOVE_SOME))
                 return tuple(specs), tuple(lines)
             spec = _select(read_spec(context, path, data, mode), name)
             if spec is not None:
@@ -131,7 +137,8 @@ def find_specs(context: Context, directories: tuple[str, ...]) -> tuple[tuple[Fo
 
 
 def _circular(path: str, error: LinkError) -> Diagnosis:
-    return diagnosis("spec", path, "problem", f"{error.reason}: engines find nothing there", str(error.remedy))
+    message = f"{error.reason}: engines find nothing there"
+    return diagnosis("spec", path, "problem", error.code, message, error.remedy)
 
 
 def judge_mode(path: str, mode: int, wanted: int) -> Iterator[Diagnosis]:
@@ -139,7 +146,8 @@ def judge_mode(path: str, mode: int, wanted: int) -> Iterator[Diagnosis]:
     readable = wanted & 0o555
     if mode and mode & readable != readable:
         message = f"mode {mode:04o}: rootless engines cannot read it"
-        yield diagnosis("spec", path, "warning", message, f"chmod {wanted:04o} {shlex.quote(path)}")
+        remedy = run(f"chmod {wanted:04o} {shlex.quote(path)}")
+        yield diagnosis("spec", path, "warning", "not-readable-by-all", message, remedy)
 
 
 def _may_be_nvidias(context: Context, name: str, data: bytes) -> bool:
@@ -194,4 +202,4 @@ def _author(path: str, ours: bool, hooks: tuple[str, ...]) -> str:
     if ours:
         return "cdigen"
     is_vendors = path.endswith(_VENDORS_FILE) or any(hook.rpartition("/")[2] in _VENDORS_HOOKS for hook in hooks)
-    return VENDORS_GENERATOR if is_vendors else "somebody"
+    return VENDORS_GENERATOR if is_vendors else ""

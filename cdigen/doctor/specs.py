@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from cdigen.cdi.registry import Registry
 from cdigen.cdi.version import version_key
-from cdigen.doctor.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, exists
+from cdigen.doctor.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, exists, run
 from cdigen.doctor.engines import Engine
 from cdigen.doctor.engines_catalog import BOTH
+from cdigen.doctor.renewal import GENERATE, how_to_renew, how_to_replace, how_to_reveal_ours
 from cdigen.doctor.spec_files import TOO_MANY, find_specs, judge_mode
-from cdigen.doctor.units import DISABLE_VENDORS, VENDORS_SPEC
-from cdigen.plan.options import Mode
+from cdigen.findings import Remedy
 from cdigen.wording import count, first_of
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context
     from cdigen.doctor.spec_files import FoundSpec
 
-_GENERATE = "cdigen generate"
-_FINDS_NOTHING = "finds no device of nvidia.com"
+NO_DEVICE_FOUND = "no-device-found"
+"""The code of what is said of an engine that finds no device."""
+
 _MAX_NAMED = 3
 _MAX_FILES = 12  # of a host with every class of devices
 
@@ -41,12 +42,16 @@ def check_specs(context: Context, engines: Sequence[Engine]) -> tuple[tuple[Diag
     )
     specs, lines = find_specs(context, directories)
     if not specs and not lines and context.is_recorded:
-        return (diagnosis("spec", " and ".join(directories), "unknown", NOT_RECORDED),), ()
+        return (diagnosis("spec", " and ".join(directories), "unknown", "not-recorded", NOT_RECORDED),), ()
     taken = {directories: _take(directories, specs) for directories in (BOTH, *(e.directories for e in readers))}
     used = {path for one in taken.values() for paths in (*one.disputed, one.winners) for path in paths}
-    specs = tuple(replace(spec, is_used=spec.file.document is None or spec.file.path in used) for spec in specs)
+    hiding = {other for one in taken.values() for _, other in one.hidden}
+    specs = tuple(
+        replace(spec, is_used=spec.file.document is None or spec.file.path in used, hides_ours=spec.file.path in hiding)
+        for spec in specs
+    )
     found = [*lines]
-    blind = any(line.level == "unknown" or line.remedy == TOO_MANY for line in lines)
+    blind = any(line.level == "unknown" or line.code == TOO_MANY for line in lines)
     for spec in specs:
         found += judge_file(context, spec)
     alone = not any(taken[engine.directories].winners or taken[engine.directories].disputed for engine in readers)
@@ -60,7 +65,7 @@ def check_specs(context: Context, engines: Sequence[Engine]) -> tuple[tuple[Diag
 
 def is_about_one_of_several(line: Diagnosis) -> bool:
     """Tell whether a line says that an engine has no device where another has some: its matter, and no spec's."""
-    return line.level == "warning" and line.message.startswith(_FINDS_NOTHING)
+    return line.level == "warning" and line.code == NO_DEVICE_FOUND
 
 
 def judge_file(context: Context, spec: FoundSpec, *, is_file: bool = True) -> Iterator[Diagnosis]:
@@ -72,19 +77,26 @@ def judge_file(context: Context, spec: FoundSpec, *, is_file: bool = True) -> It
         is_file: False for a pipe or a device, which is not to be written to or removed.
     """
     path = spec.file.path
-    remove = f"{_generate(context, spec)}, or remove it" if is_file else _GENERATE
     if spec.file.problems:
-        message = f"not a valid spec, so engines pass it over: {spec.file.problems[0]}"
-        yield diagnosis("spec", path, "problem", message, remove)
+        message = f"not a valid spec, so engines ignore it: {spec.file.problems[0]}"
+        remedy = how_to_replace(context, spec, is_file=is_file)
+        yield diagnosis("spec", path, "problem", "invalid-spec", message, remedy)
         return
     yield from judge_mode(path, spec.mode, 0o644)
     for hook in spec.hooks if spec.is_used else ():
         if not exists(context.views.system, hook) and not context.is_recorded:
             message = f"its hook {hook} is not there: containers do not start"
-            yield diagnosis("spec", path, "problem", message, f"{remove}, or install what has {hook}")
+            remedy = how_to_replace(context, spec, is_file=is_file)
+            yield diagnosis("spec", path, "problem", "hook-missing", message, _or_install(hook, remedy))
     hooks = f", with {count(len(spec.hooks), 'hook program')}" if spec.hooks else ""
     unused = "" if spec.is_used else "; no engine uses it, as others that count more have all its devices"
-    yield diagnosis("spec", path, "ok", f"of {spec.author}: {spec.file.kind}, cdiVersion {spec.version}{hooks}{unused}")
+    author = f"written by {spec.author}" if spec.author else "author unknown"
+    message = f"{author}: {spec.file.kind}, cdiVersion {spec.version}{hooks}{unused}"
+    yield diagnosis("spec", path, "ok", "spec-found", message)
+
+
+def _or_install(hook: str, remedy: Remedy) -> Remedy:
+    return remedy._replace(hint=f"install what has {hook}, or {remedy.hint or 'replace the spec'}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,38 +144,44 @@ def _judge_engine(
     for paths, names in taken.disputed.items():
         where = first_of(paths, _MAX_NAMED, separator=" and ")
         message = f"{first_of(names, _MAX_NAMED)} cannot be resolved: in {where}, which count the same"
-        yield diagnosis("spec", engine.name, "problem", message, f"remove all but one: rm {shlex.quote(paths[-1])}")
+        remedy = _keep_one(taken, paths)
+        yield diagnosis("spec", engine.name, "problem", "device-twice", message, remedy, about=paths)
     if shadows:
         for (ours, other), number in taken.hidden.items():
             author = taken.by_path[other].author
-            message = f"{count(number, 'device')} of it hidden by {other}, which counts more and is of {author}"
-            remedy = DISABLE_VENDORS if other == VENDORS_SPEC else f"remove one of the two: rm {shlex.quote(other)}"
-            yield diagnosis("spec", ours, "warning", message, remedy)
+            message = (
+                f"{count(number, 'device')} of it hidden by {other}, which counts more"
+                f" ({f'written by {author}' if author else 'author unknown'})"
+            )
+            remedy = how_to_reveal_ours(other)
+            yield diagnosis("spec", ours, "warning", "spec-hidden", message, remedy, about=(other,))
     winners = taken.winners
     for path in winners:
         version = taken.by_path[path].version
-        anew = _generate(context, taken.by_path[path])
         if engine.reads and version_key(version) > version_key(engine.reads):
             message = f"{path} has cdiVersion {version}; it is known to read up to {engine.reads}, and may refuse it"
-            yield diagnosis("spec", engine.name, "warning", message, f"if it does: {anew}")
+            remedy = how_to_renew(context, taken.by_path[path])
+            remedy = remedy._replace(hint=f"if it does, {remedy.hint or 'regenerate the spec'}")
+            yield diagnosis("spec", engine.name, "warning", "cdi-version-too-new", message, remedy, about=(path,))
     if winners:
         files = [f"{count(number, 'device')} from {path}" for path, number in sorted(winners.items())]
         more = f" and from {len(files) - _MAX_FILES} more files" if len(files) > _MAX_FILES else ""
-        yield diagnosis("spec", engine.name, "ok", f"takes {' and '.join(files[:_MAX_FILES])}{more}")
+        message = f"takes {' and '.join(files[:_MAX_FILES])}{more}"
+        yield diagnosis("spec", engine.name, "ok", "devices-found", message)
     elif not taken.disputed:
-        where = " and ".join(engine.directories)
-        message = f"{_FINDS_NOTHING} in {where}"
+        message = f"finds no device of nvidia.com in {' and '.join(engine.directories)}"
         if blind:
-            yield diagnosis("spec", engine.name, "unknown", f"{message}, of which not all could be read")
+            message = f"{message}, of which not all could be read"
+            yield diagnosis("spec", engine.name, "unknown", NO_DEVICE_FOUND, message)
         else:
-            yield diagnosis("spec", engine.name, "problem" if alone else "warning", message, _GENERATE)
+            yield diagnosis(
+                "spec", engine.name, "problem" if alone else "warning", NO_DEVICE_FOUND, message, run(GENERATE)
+            )
 
 
-def _generate(context: Context, spec: FoundSpec) -> str:
-    """Return the command that writes a spec anew; of one whose options are not known, its name tells the mode."""
-    options = context.options_of(spec.data)
-    if not options:
-        name = spec.file.path.rpartition("/")[2].rpartition(".")[0]
-        mode = name.removeprefix("nvidia-")
-        options = f"--mode={mode}" if name != mode and mode in get_args(Mode) else ""
-    return f"{_GENERATE} --output {shlex.quote(spec.file.path)}{' ' * bool(options)}{options}"
+def _keep_one(taken: _Taken, paths: Sequence[str]) -> Remedy:
+    """Return how all but one of the files that have the same device are taken away; one of ours is kept."""
+    kept = next((path for path in paths if taken.by_path[path].author == "cdigen"), paths[0])
+    others = [shlex.quote(path) for path in paths if path != kept]
+    hint = f"keep one of them, such as {kept}"
+    return Remedy(hint) if len(others) > _MAX_FILES else run(f"rm {' '.join(others)}", hint=hint)

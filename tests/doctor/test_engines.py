@@ -13,8 +13,8 @@ from tests.hosts import Entries, Entry, link, text, unreadable
 
 BOTH = ("/etc/cdi", "/var/run/cdi")
 WHERE = "/etc/cdi and /var/run/cdi"
-NONE_READS = (
-    "problem engine engines: no engine here reads CDI specs -> mend one of those above, or use podman"  # the last line
+NONE_READS = (  # the last line
+    "problem engine engines: no engine here reads CDI specs -> set up one of them as said there, or install podman"
 )
 FILE: Entry = {"kind": "file"}
 
@@ -129,7 +129,7 @@ def test_an_engine_that_reads_specs_is_ok(program: str, answer: str, line: str, 
             "Docker version 26.1.5+dfsg1, build a72d7cd",
             (
                 'docker 26.1.5: /usr/bin/dockerd has CDI switched off -> put "features": {"cdi": true} into'
-                " /etc/docker/daemon.json, then: systemctl restart docker"
+                " /etc/docker/daemon.json and restart docker: systemctl restart docker"
             ),
         ),
         (
@@ -137,8 +137,8 @@ def test_an_engine_that_reads_specs_is_ok(program: str, answer: str, line: str, 
             "containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6",
             (
                 "containerd 1.7.24: /usr/bin/containerd has CDI switched off -> put enable_cdi = true below"
-                ' [plugins."io.containerd.grpc.v1.cri"] in /etc/containerd/config.toml, then: systemctl restart'
-                " containerd"
+                ' [plugins."io.containerd.grpc.v1.cri"] in /etc/containerd/config.toml and restart'
+                " containerd: systemctl restart containerd"
             ),
         ),
     ],
@@ -162,7 +162,7 @@ def test_docker_is_switched_by_its_features_and_told_its_directories() -> None:
     found, engines = engines_of(docker({"features": {"cdi": False}}), "Docker version 28.2.2, build x")
     assert found[0] == (
         "warning engine docker 28.2.2: /usr/sbin/dockerd has CDI switched off in /etc/docker/daemon.json -> put"
-        ' "features": {"cdi": true} into /etc/docker/daemon.json, then: systemctl restart docker'
+        ' "features": {"cdi": true} into /etc/docker/daemon.json and restart docker: systemctl restart docker'
     )
     assert engines == ()
 
@@ -210,8 +210,8 @@ def test_containerd_reads_what_its_file_imports() -> None:
     assert found[0] == (
         "warning engine containerd 2.0.0: /usr/bin/containerd has CDI switched off in"
         " /etc/containerd/conf.d/b.toml -> put"
-        ' enable_cdi = true below [plugins."io.containerd.cri.v1.runtime"] in /etc/containerd/conf.d/b.toml, then:'
-        " systemctl restart containerd"
+        ' enable_cdi = true below [plugins."io.containerd.cri.v1.runtime"] in /etc/containerd/conf.d/b.toml and'
+        " restart containerd: systemctl restart containerd"
     )
 
 
@@ -237,7 +237,7 @@ def test_k3s_is_judged_by_the_file_that_it_writes_for_containerd() -> None:
 
     assert engines_of(off, version)[0][0] == (
         f"warning engine k3s 1.31.1: {program} has CDI switched off -> put enable_cdi = true below"
-        f' [plugins."io.containerd.grpc.v1.cri"] in {K3S}/config.toml.tmpl, then restart k3s'
+        f' [plugins."io.containerd.grpc.v1.cri"] in {K3S}/config.toml.tmpl and restart k3s'
     )
     assert engines_of(on, version) == (
         [f"ok engine k3s 1.31.1: {program} reads CDI specs from {WHERE}"],
@@ -245,9 +245,9 @@ def test_k3s_is_judged_by_the_file_that_it_writes_for_containerd() -> None:
     )
     assert engines_of({program: FILE}, version)[0] == [
         (
-            f"unknown engine k3s 1.31.1: {program}: no {K3S}/config.toml tells whether CDI is on; if it reads CDI"
+            f"unknown engine k3s 1.31.1: {program}: no {K3S}/config.toml says whether CDI is on; if it reads CDI"
             " specs,"
-            f" from {WHERE} -> see: {program} --version"
+            f" from {WHERE} -> start k3s, which writes that file"
         )
     ]
 
@@ -280,7 +280,7 @@ def test_directories_are_configured_from_the_release_on_that_reads_them_and_the_
     [
         ('{"features": {"cdi": tru', "not JSON: line 1, column 22: expecting value"),
         ('{"features": {"cdi": "yes"}}', "what switches CDI on is not true or false"),
-        ('{"cdi-spec-dirs": "/etc/cdi"}', "the directories of CDI specs are not a list of texts"),
+        ('{"cdi-spec-dirs": "/etc/cdi"}', "the directories of CDI specs are not a list of strings"),
     ],
 )
 def test_a_damaged_file_of_dockers_is_a_problem_with_its_place(content: str, reason: str) -> None:
@@ -288,7 +288,7 @@ def test_a_damaged_file_of_dockers_is_a_problem_with_its_place(content: str, rea
 
     found, _ = engines_of(entries, "Docker version 28.2.2, build x")
 
-    assert found[0] == f"problem engine /etc/docker/daemon.json: damaged: {reason} -> mend /etc/docker/daemon.json"
+    assert found[0] == f"problem engine /etc/docker/daemon.json: damaged: {reason} -> correct /etc/docker/daemon.json"
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_a_damaged_file_of_containerds_is_a_problem_with_its_place(content: str)
     found, _ = engines_of(containerd(content), "containerd containerd.io 2.0.0 x")
 
     assert found[0].startswith("problem engine /etc/containerd/config.toml: damaged: not TOML: ")
-    assert found[0].endswith(" -> mend /etc/containerd/config.toml")
+    assert found[0].endswith(" -> correct /etc/containerd/config.toml")
 
 
 def test_a_file_that_may_not_be_read_is_unknown() -> None:
@@ -314,7 +314,7 @@ def test_a_file_that_may_not_be_read_is_unknown() -> None:
 
 def test_a_program_that_does_not_tell_its_version_is_unknown() -> None:
     entries: Entries = {"/usr/bin/podman": FILE}
-    rest = f"; if it reads CDI specs, from {WHERE} -> see: /usr/bin/podman --version"
+    rest = f"; if it reads CDI specs, from {WHERE} -> /usr/bin/podman --version"
 
     for answer, why in (
         ("hello\x1b[31m", "no version in 'hello\\x1b[31m'"),

@@ -13,10 +13,10 @@ from tests.nodes import proc_entries
 from tests.pci import on_the_bus
 
 BDF = "0000:01:00.0"
-LOADED = "modprobe nvidia; if that fails, see: dmesg | grep -i nvrm"
+LOAD = "load the module; if that fails, the lines with NVRM in dmesg tell why: modprobe nvidia"
 BLACKLIST = (
-    "echo 'blacklist nouveau' > /etc/modprobe.d/blacklist-nouveau.conf, renew the initramfs (update-initramfs -u, or"
-    " dracut --force), and reboot"
+    "keep nouveau from being loaded, renew the initramfs, and reboot:"
+    " echo 'blacklist nouveau' > /etc/modprobe.d/blacklist-nouveau.conf"
 )
 DIRECTORY: Entry = {"kind": "dir"}
 
@@ -24,18 +24,18 @@ DIRECTORY: Entry = {"kind": "dir"}
 @pytest.mark.parametrize(
     ("driver", "line"),
     [
-        ("nvidia", f"ok pci {BDF}: a GPU of NVIDIA's, bound to nvidia"),
+        ("nvidia", f"ok pci {BDF}: NVIDIA GPU, bound to nvidia"),
         ("nouveau", f"problem pci {BDF}: bound to nouveau, so nvidia cannot have it -> {BLACKLIST}"),
         (
             "vfio-pci",
             (
-                f"warning pci {BDF}: bound to vfio-pci, for a virtual machine: containers do not get it -> if they"
-                f" should: echo {BDF} > /sys/bus/pci/drivers/vfio-pci/unbind, then"
+                f"warning pci {BDF}: bound to vfio-pci, for a virtual machine: containers do not get it -> if"
+                f" containers should get it, bind it to nvidia: echo {BDF} > /sys/bus/pci/drivers/vfio-pci/unbind &&"
                 f" echo {BDF} > /sys/bus/pci/drivers/nvidia/bind"
             ),
         ),
-        (None, f"problem pci {BDF}: bound to no driver -> {LOADED}"),
-        ("pci-stub", f"warning pci {BDF}: bound to pci-stub, not to nvidia -> see: lspci -k -s {BDF}"),
+        (None, f"problem pci {BDF}: bound to no driver -> {LOAD}"),
+        ("pci-stub", f"warning pci {BDF}: bound to pci-stub, not to nvidia -> lspci -k -s {BDF}"),
     ],
 )
 def test_a_gpu_on_the_bus_is_judged_by_its_driver(driver: str | None, line: str) -> None:
@@ -48,8 +48,9 @@ def test_a_bus_without_a_gpu_is_a_problem(other: dict[str, str]) -> None:
 
     assert lines(found) == [
         (
-            "problem pci /sys/bus/pci/devices: no NVIDIA GPU on the PCI bus -> see: lspci -d 10de:; if there should be"
-            " one, look at its seat, its power and the firmware's settings, or pass it through to this virtual machine"
+            "problem pci /sys/bus/pci/devices: no NVIDIA GPU on the PCI bus -> if there should be one, check that it"
+            " is seated and has power, check the firmware's settings, or pass it through to this virtual machine: lspci"
+            " -d 10de:"
         )
     ]
 
@@ -91,8 +92,8 @@ def test_modules_that_are_missing_are_named_with_what_loads_them() -> None:
 def test_modules_that_a_container_does_not_see_are_unknown() -> None:
     assert lines(check_kernel(context_of(kernel_entries("999.88.77", is_open=False)))) == [
         "ok kernel nvidia: 999.88.77 is loaded, the proprietary module",
-        "unknown kernel nvidia_uvm: /sys/module does not tell of the driver's modules",
-        "unknown kernel nvidia_modeset: /sys/module does not tell of the driver's modules",
+        "unknown kernel nvidia_uvm: /sys/module does not show the driver's modules",
+        "unknown kernel nvidia_modeset: /sys/module does not show the driver's modules",
     ]
 
 
@@ -100,8 +101,8 @@ def test_a_damaged_version_is_said_with_its_place() -> None:
     entries = {"/proc/driver/nvidia/version": text("hello\n"), **modules("nvidia", "nvidia_uvm", "nvidia_modeset")}
 
     assert lines(check_kernel(context_of(entries)))[0] == (
-        "problem kernel /proc/driver/nvidia/version: damaged: no line 'NVRM version: ...' -> mend"
-        " /proc/driver/nvidia/version"
+        "problem kernel /proc/driver/nvidia/version: damaged: no line 'NVRM version: ...' -> report it as a"
+        " bug of cdigen's, with what is in the file: cat /proc/driver/nvidia/version"
     )
 
 
@@ -114,16 +115,15 @@ def secure_boot(value: int) -> Entries:
 
 @pytest.mark.parametrize("entries", [{}, secure_boot(0)], ids=["no UEFI", "off"])
 def test_a_module_that_is_not_loaded_is_a_problem(entries: Entries) -> None:
-    assert lines(check_kernel(context_of(entries))) == [f"problem kernel nvidia: not loaded -> {LOADED}"]
+    assert lines(check_kernel(context_of(entries))) == [f"problem kernel nvidia: not loaded -> {LOAD}"]
 
 
 def test_secure_boot_is_named_as_a_likely_cause() -> None:
     assert lines(check_kernel(context_of(secure_boot(1)))) == [
         (
             "problem kernel nvidia: not loaded; Secure Boot is on, which refuses a module that is not signed"
-            f" -> {LOADED}; if it says 'Key was rejected', sign the module and enrol its key (mokutil --import),"
-            " or install"
-            " the distribution's signed one"
+            " -> load the module; if that says 'Key was rejected', sign it and enrol its key (mokutil --import), or"
+            " install the distribution's signed one: modprobe nvidia"
         )
     ]
 
@@ -131,9 +131,8 @@ def test_secure_boot_is_named_as_a_likely_cause() -> None:
 def test_a_masked_procfs_is_not_taken_for_a_module_that_is_not_loaded() -> None:
     assert lines(check_kernel(context_of({"/dev/nvidia0": char(195, 0)}))) == [
         (
-            "unknown kernel nvidia: /proc/driver/nvidia/version and /sys/module/nvidia are not there, but the"
-            " device node"
-            " of a GPU is: they are masked -> name the host's with --procfs and --sysfs"
+            "unknown kernel nvidia: neither /proc/driver/nvidia/version nor /sys/module/nvidia is there, but the"
+            " device node of a GPU is: they are masked -> name the host's with --procfs and --sysfs"
         )
     ]
 
@@ -150,7 +149,7 @@ NODES = {
 def test_nodes_that_are_right_are_one_line() -> None:
     found = check_nodes(context_of({**proc_entries(params=None), **NODES}))
 
-    assert lines(found) == ["ok nodes /dev: 5 device nodes; 3 that not every host needs not there"]
+    assert lines(found) == ["ok nodes /dev: 5 device nodes; 3 optional ones absent"]
 
 
 def test_every_node_that_is_not_right_is_a_line() -> None:
@@ -173,8 +172,8 @@ def test_every_node_that_is_not_right_is_a_line() -> None:
         ),
         (
             "warning nodes /dev/nvidia0: mode 0660, owner 0:44: closed to rootless containers of users who are not its"
-            " owner or in its group -> if they should have it: chmod 0666 /dev/nvidia0; to keep that, see"
-            " NVreg_DeviceFileMode"
+            " owner or in its group -> if they should have it, load the module with"
+            " NVreg_DeviceFileMode=0666"
         ),
     ]
 
@@ -186,11 +185,11 @@ def test_nodes_that_the_driver_must_not_make_and_a_module_that_is_not_loaded() -
     assert lines(check_nodes(context_of(entries))) == [
         (
             "problem nodes /dev/nvidiactl: missing: control of all GPUs -> the driver is told to leave the nodes alone"
-            " (NVreg_ModifyDeviceFiles=0): make it"
+            " (NVreg_ModifyDeviceFiles=0): make it yourself: mknod -m 0666 /dev/nvidiactl c 195 255"
         ),
         (
             "problem nodes /dev/nvidia-uvm: the module nvidia-uvm is not loaded: unified memory, which CUDA needs"
-            " -> modprobe nvidia-uvm, then: cdigen nodes --create"
+            " -> modprobe nvidia-uvm && cdigen nodes --create"
         ),
     ]
 
@@ -202,7 +201,7 @@ def test_without_a_module_or_its_numbers_nothing_is_known_of_nodes() -> None:
     assert lines(check_nodes(context_of(minimal_entries(), is_recorded=True)))[0] == (
         "unknown nodes /proc/devices: not recorded in the snapshot"
     )
-    assert lines(check_nodes(context_of(minimal_entries())))[0] == (
+    assert lines(check_nodes(context_of(minimal_entries())))[0].replace(" -> ", "; ") == (
         "warning nodes /proc/devices: /proc/devices tells no major number of the driver, which is loaded, so only"
-        " minors are compared and no node can be made -> name the host's procfs with --procfs"
+        " minors are compared and no node can be made; name the host's procfs with --procfs"
     )

@@ -39,7 +39,7 @@ def check(entries: Entries, *engines: Engine, is_recorded: bool = False) -> list
 
 def test_our_spec_is_taken_by_every_engine() -> None:
     assert check({OURS: spec("0", "all", ours=True)}, PODMAN, BUILDAH) == [
-        f"ok spec {OURS}: of cdigen: nvidia.com/gpu, cdiVersion 0.5.0",
+        f"ok spec {OURS}: written by cdigen: nvidia.com/gpu, cdiVersion 0.5.0",
         f"ok spec podman 4.3.1: takes 2 devices from {OURS}",
         f"ok spec buildah 1.39.3: takes 2 devices from {OURS}",
     ]
@@ -54,26 +54,27 @@ def test_the_vendors_spec_shadows_ours_for_the_engines_that_read_it() -> None:
     }
 
     assert check(entries, PODMAN, BUILDAH) == [
-        f"ok spec {OURS}: of cdigen: nvidia.com/gpu, cdiVersion 0.5.0",
-        f"ok spec {VENDORS}: of the vendor's generator: nvidia.com/gpu, cdiVersion 0.5.0, with 1 hook program",
+        f"ok spec {OURS}: written by cdigen: nvidia.com/gpu, cdiVersion 0.5.0",
+        f"ok spec {VENDORS}: written by the vendor's generator: nvidia.com/gpu, cdiVersion 0.5.0, with 1 hook program",
         (
-            f"warning spec {OURS}: 1 device of it hidden by {VENDORS}, which counts more and is of the vendor's"
-            " generator ->"
-            " systemctl disable --now nvidia-cdi-refresh.path nvidia-cdi-refresh.service, then: rm"
+            f"warning spec {OURS}: 1 device of it hidden by {VENDORS}, which counts more (written by the vendor's"
+            " generator) -> disable the vendor's service and remove its spec:"
+            " systemctl disable --now nvidia-cdi-refresh.path nvidia-cdi-refresh.service && rm -f"
             " /var/run/cdi/nvidia.yaml"
         ),
         f"ok spec podman 4.3.1: takes 1 device from {OURS} and 2 devices from {VENDORS}",
         f"ok spec buildah 1.39.3: takes 2 devices from {OURS}",
     ]
     assert (
-        f"problem spec {VENDORS}: its hook {HOOK} is not there: containers do not start -> cdigen generate --output"
-        f" {VENDORS}, or remove it, or install what has {HOOK}"
+        f"problem spec {VENDORS}: its hook {HOOK} is not there: containers do not start -> install what has"
+        f" {HOOK}, or disable the vendor's service and remove its spec: systemctl disable --now nvidia-cdi-refresh.path"
+        f" nvidia-cdi-refresh.service && rm -f {VENDORS}"
     ) in check(without(entries, HOOK), PODMAN)
 
 
 def test_a_spec_that_no_engine_uses_has_no_problem() -> None:
     entries = {OURS: spec("0", hook=HOOK), VENDORS: spec("0", "1")}
-    of_vendor = "of the vendor's generator: nvidia.com/gpu, cdiVersion 0.5.0"
+    of_vendor = "written by the vendor's generator: nvidia.com/gpu, cdiVersion 0.5.0"
 
     assert check(entries, PODMAN) == [
         (
@@ -85,8 +86,8 @@ def test_a_spec_that_no_engine_uses_has_no_problem() -> None:
     ]
     assert check(entries, BUILDAH)[:2] == [
         (
-            f"problem spec {OURS}: its hook {HOOK} is not there: containers do not start -> cdigen generate --output"
-            f" {OURS}, or remove it, or install what has {HOOK}"
+            f"problem spec {OURS}: its hook {HOOK} is not there: containers do not start -> install what has"
+            f" {HOOK}, or regenerate it, or remove it: cdigen generate --output {OURS}"
         ),
         f"ok spec {OURS}: {of_vendor}, with 1 hook program",
     ]
@@ -108,21 +109,21 @@ def test_a_device_twice_in_one_directory_cannot_be_resolved() -> None:
     entries = {OURS: spec(*names, ours=True), other: spec(*names)}
 
     assert check(entries, PODMAN) == [
-        f"ok spec {OURS}: of cdigen: nvidia.com/gpu, cdiVersion 0.5.0",
-        f"ok spec {other}: of somebody: nvidia.com/gpu, cdiVersion 0.5.0",
+        f"ok spec {OURS}: written by cdigen: nvidia.com/gpu, cdiVersion 0.5.0",
+        f"ok spec {other}: author unknown: nvidia.com/gpu, cdiVersion 0.5.0",
         (
             "problem spec podman 4.3.1: nvidia.com/gpu=0, nvidia.com/gpu=1, nvidia.com/gpu=2 and 2 more cannot be"
-            f" resolved: in {OURS} and {other}, which count the same -> remove all but one: rm {other}"
+            f" resolved: in {OURS} and {other}, which count the same -> keep one of them, such as {OURS}: rm {other}"
         ),
     ]
 
 
 def test_a_spec_that_is_newer_than_an_engine_is_a_warning_of_that_engine() -> None:
-    assert check({OURS: spec("0", version="0.7.0")}, PODMAN, BUILDAH)[1:] == [
+    assert check({OURS: spec("0", version="0.7.0", ours=True)}, PODMAN, BUILDAH)[1:] == [
         (
             f"warning spec podman 4.3.1: {OURS} has cdiVersion 0.7.0; it is known to read up to 0.5.0, and may"
             " refuse it"
-            f" -> if it does: cdigen generate --output {OURS}"
+            " -> if it does, regenerate the spec: cdigen generate --output /etc/cdi/nvidia.yaml"
         ),
         f"ok spec podman 4.3.1: takes 1 device from {OURS}",
         f"ok spec buildah 1.39.3: takes 1 device from {OURS}",
@@ -139,8 +140,8 @@ def test_a_spec_that_is_newer_than_an_engine_is_a_warning_of_that_engine() -> No
 def test_a_spec_that_is_not_valid_is_a_problem_for_who_has_no_other(content: str, reason: str | None) -> None:
     found = check({OURS: text(content)}, PODMAN)
 
-    assert found[0].startswith(f"problem spec {OURS}: not a valid spec, so engines pass it over: {reason or '$'}")
-    assert found[0].endswith(f" -> cdigen generate --output {OURS}, or remove it")
+    assert found[0].startswith(f"problem spec {OURS}: not a valid spec, so engines ignore it: {reason or '$'}")
+    assert found[0].endswith(f" -> regenerate it, or remove it: cdigen generate --output {OURS}")
     assert found[1:] == [NOTHING]
 
 
@@ -168,7 +169,7 @@ def test_what_may_not_be_read_is_unknown_and_so_is_what_follows() -> None:
 def test_without_an_engine_the_usual_directories_are_looked_at() -> None:
     assert check({}, is_recorded=True) == ["unknown spec /etc/cdi and /var/run/cdi: not recorded in the snapshot"]
     assert check({OURS: spec("0")}) == [
-        f"ok spec {OURS}: of somebody: nvidia.com/gpu, cdiVersion 0.5.0",
+        f"ok spec {OURS}: author unknown: nvidia.com/gpu, cdiVersion 0.5.0",
         f"ok spec an engine: takes 1 device from {OURS}",
     ]
 
@@ -183,7 +184,7 @@ def test_modes_that_close_a_spec_to_rootless_engines_are_warnings(tmp_path: Path
     assert check_specs_live(tmp_path) == [
         "warning spec /etc/cdi: mode 0700: rootless engines cannot read it -> chmod 0755 /etc/cdi",
         f"warning spec {OURS}: mode 0600: rootless engines cannot read it -> chmod 0644 {OURS}",
-        f"ok spec {OURS}: of cdigen: nvidia.com/gpu, cdiVersion 0.5.0",
+        f"ok spec {OURS}: written by cdigen: nvidia.com/gpu, cdiVersion 0.5.0",
         f"ok spec podman 4.3.1: takes 1 device from {OURS}",
     ]
 

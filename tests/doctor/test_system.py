@@ -21,11 +21,11 @@ def test_a_driver_is_one_line() -> None:
 def test_every_warning_of_the_scan_is_a_line() -> None:
     found = lines(check_driver(context_of(without(minimal_entries(), "/dev/nvidia-uvm-tools"))))
 
-    assert found[1:] == [
+    assert [line.replace(" -> ", "; ") for line in found[1:]] == [
         (
             "warning driver /dev/nvidia-uvm-tools: /dev/nvidia-uvm-tools is missing: unified memory events, for"
             " profilers"
-            " -> create it with: nvidia-modprobe -u -c 0"
+            "; create it with: nvidia-modprobe -u -c 0"
         )
     ]
 
@@ -33,10 +33,10 @@ def test_every_warning_of_the_scan_is_a_line() -> None:
 def test_halves_of_different_versions_are_a_problem() -> None:
     entries = {**minimal_entries(), **kernel_entries(OTHER_VERSION)}
 
-    assert lines(check_driver(context_of(entries))) == [
+    assert [line.replace(" -> ", "; ") for line in lines(check_driver(context_of(entries)))] == [
         (
             f"problem driver /: the kernel module is {OTHER_VERSION} (/proc/driver/nvidia/version) but the user-space"
-            f" driver is {VERSION} ({LIBDIR}/libcuda.so.{VERSION}) -> reboot to load the module that was"
+            f" driver is {VERSION} ({LIBDIR}/libcuda.so.{VERSION}); reboot to load the module that was"
             " installed with it,"
             f" or install the user-space driver {OTHER_VERSION}"
         )
@@ -55,7 +55,7 @@ def selinux(enforce: str, **booleans: str) -> Entries:
     [
         ({}, "ok selinux /sys/fs/selinux: SELinux is not on"),
         (selinux("0"), "ok selinux /sys/fs/selinux: permissive: it denies nothing"),
-        (selinux(""), "unknown selinux /sys/fs/selinux: on; its mode cannot be read -> see: getenforce"),
+        (selinux(""), "unknown selinux /sys/fs/selinux: on; its mode cannot be read -> cat /sys/fs/selinux/enforce"),
         (
             selinux("1", container_use_devices="1"),
             "ok selinux /sys/fs/selinux: enforcing, with container_use_devices on",
@@ -69,8 +69,9 @@ def selinux(enforce: str, **booleans: str) -> Entries:
             (
                 "warning selinux /sys/fs/selinux: enforcing, with container_use_devices off: containers may be"
                 " denied the"
-                " device nodes -> setsebool -P container_use_devices on (or start single containers with --security-opt"
-                " label=disable)"
+                " device nodes -> allow them, or start single containers with --security-opt"
+                " label=disable: setsebool -P"
+                " container_use_devices on"
             ),
         ),
         (
@@ -78,7 +79,7 @@ def selinux(enforce: str, **booleans: str) -> Entries:
             (
                 "unknown selinux /sys/fs/selinux: enforcing; the policy has no container_use_devices, or it"
                 " cannot be read"
-                " -> see: getsebool container_use_devices; if it is not known, install container-selinux"
+                " -> if it is not known, install container-selinux: getsebool container_use_devices"
             ),
         ),
     ],
@@ -134,15 +135,15 @@ def test_units_that_are_absent_disabled_or_failed_are_said_with_what_to_do() -> 
 
     assert units_of(service=failed, path=GOOD.replace("enabled", "disabled")) == [
         (
-            "problem systemd cdigen.service: failed: exit-code, exit code 4 -> journalctl -b -u cdigen.service,"
-            " mend what"
-            " its last line says, then: systemctl start cdigen.service"
+            "problem systemd cdigen.service: failed: exit-code, exit code 4 -> fix what the last line of its journal"
+            " says, and start it: journalctl -b -n 20 --no-pager -u cdigen.service && systemctl start cdigen.service"
         ),
         f"warning systemd cdigen.path: disabled, so nothing renews the spec -> {ENABLE}",
     ]
     assert units_of()[0] == (
-        "warning systemd cdigen.service: not installed, so nothing renews the spec -> install it (make install), then:"
-        f" {ENABLE}"
+        "warning systemd cdigen.service: not installed, so nothing renews the spec -> install"
+        " cdigen's units (make install,"
+        f" in its source tree) and enable them: {ENABLE}"
     )
 
 
@@ -150,8 +151,9 @@ def test_the_vendors_service_is_in_the_way_where_it_is_enabled() -> None:
     assert units_of(service=GOOD, path=GOOD, vendors=GOOD)[2:] == [
         (
             "warning systemd nvidia-cdi-refresh.service: enabled: the vendor's service writes /var/run/cdi/nvidia.yaml,"
-            " which counts more than /etc/cdi/nvidia.yaml -> systemctl disable --now nvidia-cdi-refresh.path"
-            " nvidia-cdi-refresh.service, then: rm /var/run/cdi/nvidia.yaml"
+            " which counts more than /etc/cdi/nvidia.yaml -> disable the vendor's service and remove its"
+            " spec: systemctl disable --now nvidia-cdi-refresh.path nvidia-cdi-refresh.service &&"
+            " rm -f /var/run/cdi/nvidia.yaml"
         )
     ]
 
@@ -160,14 +162,14 @@ def test_without_systemd_or_its_answer_units_are_not_known() -> None:
     late = Answer(text="", failure="no answer within 2 s")
 
     assert lines(check_units(context_of(BOOTED, runner=no_answers), late)) == [
-        "unknown systemd systemctl: no answer within 2 s -> see: systemctl status cdigen.service"
+        "unknown systemd systemctl: no answer within 2 s -> systemctl status cdigen.service"
     ]
     assert lines(check_units(context_of(BOOTED), None)) == [
         "unknown systemd systemctl: not run: the host is not this machine"
     ]
     assert lines(check_units(context_of({}, runner=no_answers), None)) == [
         (
-            "warning systemd /run/systemd/system: systemd does not run here, so nothing renews the spec -> run cdigen"
-            " generate at boot and after every driver upgrade"
+            "warning systemd /run/systemd/system: systemd does not run here, so nothing renews the spec -> run it at"
+            " boot and after every driver upgrade: cdigen generate"
         )
     ]

@@ -1,0 +1,60 @@
+"""What to do about a spec that is not right: one advice for each, whatever is wrong with it."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING, get_args
+
+from cdigen.doctor.diagnosis import run
+from cdigen.doctor.spec_files import VENDORS_GENERATOR
+from cdigen.doctor.units import DISABLE_VENDORS, VENDORS_SPEC
+from cdigen.findings import Remedy
+from cdigen.plan.options import Mode
+
+if TYPE_CHECKING:
+    from cdigen.doctor.diagnosis import Context
+    from cdigen.doctor.spec_files import FoundSpec
+
+GENERATE = "cdigen generate"
+
+
+def how_to_renew(context: Context, spec: FoundSpec) -> Remedy:
+    """Return how a spec is written again, by whom it was written; where it hides one of ours, how it is taken away."""
+    path = spec.file.path
+    if spec.hides_ours:
+        return how_to_reveal_ours(path)
+    if spec.author == "cdigen":
+        return run(generate_command(context, spec))
+    if spec.author == VENDORS_GENERATOR:
+        return run(f"nvidia-ctk cdi generate --output={quote(path)}")
+    return Remedy("regenerate it with the program that wrote it")
+
+
+def how_to_replace(context: Context, spec: FoundSpec, *, is_file: bool = True) -> Remedy:
+    """Return how a spec that no engine can use is replaced by one of ours; see `how_to_renew`.
+
+    Args:
+        context: the host.
+        spec: the spec.
+        is_file: False for a pipe or a device, which is not to be written to or removed.
+    """
+    if spec.hides_ours:
+        return how_to_reveal_ours(spec.file.path)
+    if not is_file:
+        return run(GENERATE)
+    return run(generate_command(context, spec), hint="regenerate it, or remove it")
+
+
+def how_to_reveal_ours(path: str) -> Remedy:
+    """Return how the spec at `path`, which hides one of ours, is taken away."""
+    return DISABLE_VENDORS if path == VENDORS_SPEC else run(f"rm {quote(path)}", hint="remove one of the two")
+
+
+def generate_command(context: Context, spec: FoundSpec) -> str:
+    """Return the command that writes a spec of ours; of one whose options are not known, its name tells the mode."""
+    options = context.options_of(spec.data)
+    if not options:
+        name = spec.file.path.rpartition("/")[2].rpartition(".")[0]
+        mode = name.removeprefix("nvidia-")
+        options = f"--mode={mode}" if name != mode and mode in get_args(Mode) else ""
+    return f"{GENERATE} --output {quote(spec.file.path)}{' ' * bool(options)}{options}"
