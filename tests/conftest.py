@@ -18,6 +18,8 @@ COLLECTED = pytest.StashKey[set[str]]()
 # about time sets a limit of its own.
 settings.register_profile("cdigen", settings.get_profile("ci" if os.environ.get("CI") else "default"), deadline=None)
 settings.load_profile("cdigen")
+# For tests.mutation, where every test is run many times: fewer examples, always the same ones.
+settings.register_profile("mutation", deadline=None, derandomize=True, max_examples=20, database=None)
 
 remedies.watch()
 

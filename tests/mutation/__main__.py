@@ -89,7 +89,7 @@ def configure(work: Path, package: str) -> None:
         "also_copy": copied,
         "pytest_add_cli_args_test_selection": tests,
         # No chance in which examples are tried, and no failure because the machine is busy.
-        "pytest_add_cli_args": ["-m", "not real", "--hypothesis-profile=ci", "-p", "no:cacheprovider"],
+        "pytest_add_cli_args": ["-m", "not real", "--hypothesis-profile=mutation", "-p", "no:cacheprovider"],
     }
     lines = [f"{name} =\n" + "".join(f"    {value}\n" for value in values) for name, values in lists.items()]
     (work / "setup.cfg").write_text(
