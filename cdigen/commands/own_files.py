@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, Literal
 
 from cdigen import __version__
@@ -79,8 +80,13 @@ def read_choices(data: bytes, path: str) -> Choices:
     try:
         return parse_choices(header_options(data))
     except ParseError as error:
+        name = one_line(path)
         raise DocumentError(
-            f"the header of {one_line(path)} cannot be read: {error}; write the spec anew with: cdigen generate"
+            f"the header of {name} cannot be read: {error}",
+            hint="regenerate the spec with",
+            commands=(f"cdigen generate --output {shlex.quote(name)}",),
+            subject=name,
+            code="invalid-header",
         ) from error
 
 
@@ -92,6 +98,12 @@ def options_of(data: bytes) -> str:
         return format_choices(read_choices(data, "")) if is_ours(data) else ""
     except DocumentError:
         return ""
+
+
+def regenerate(data: bytes, path: str) -> str:
+    """Return the command that writes a spec of ours again, with its own options as far as its header tells them."""
+    options = options_of(data)
+    return f"cdigen generate --output {shlex.quote(path)}{' ' * bool(options)}{options}"
 
 
 def is_ours(head: bytes) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
+from cdigen.commands.own_files import is_ours, regenerate
 from cdigen.commands.target import read_input
 from cdigen.errors import DocumentError, ParseError, one_line
+from cdigen.findings import Remedy
 from cdigen.schema import summarise
 from cdigen.specs.reading import parse_spec
 
@@ -33,11 +36,20 @@ def read_spec(data: bytes, path: str) -> Spec:
     Raises:
         DocumentError: engines would not take it; the first reasons are named.
     """
-    name = one_line(path)
     try:
         document, violations = parse_spec(data)
     except ParseError as error:
-        raise DocumentError(f"{name}: {error}; write it anew with: cdigen generate") from error
+        raise _invalid(data, path, f"cannot be read as a spec: {error}", Remedy("correct it")) from error
     if document is None or violations:
-        raise DocumentError(f"{name} is not a valid spec: {summarise(violations)}; write it anew with: cdigen generate")
+        all_of_it = () if path == "-" else (f"cdigen validate {shlex.quote(path)}",)
+        remedy = Remedy("see all that is wrong with" if all_of_it else "correct it", all_of_it)
+        raise _invalid(data, path, f"is not a valid spec: {summarise(violations)}", remedy)
     return document
+
+
+def _invalid(data: bytes, path: str, message: str, remedy: Remedy) -> DocumentError:
+    """Return the error for a spec that engines would not take; one of ours is best written again."""
+    name = one_line(path)
+    if is_ours(data) and path != "-":
+        remedy = Remedy("regenerate it with", (regenerate(data, path),))
+    return DocumentError(f"{name} {message}", hint=remedy.hint, commands=remedy.commands, subject=name)

@@ -69,7 +69,7 @@ class _EngineBuilder(Builder):
     def _first_document(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
             if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 1)):
-                raise error_at(event, "engines read YAML 1.1 alone; leave out the %YAML directive")
+                raise error_at(event, "a %YAML directive, but engines read YAML 1.1 alone")
             if isinstance(event, DocumentEndEvent):
                 return
             yield event
@@ -83,7 +83,7 @@ class _EngineBuilder(Builder):
         if self._text and event.style == '"' and event.start_mark and event.end_mark:
             written = self._text[event.start_mark.index : event.end_mark.index]
             if _SLASH.search(written):
-                raise error_at(event, "engines know no escape \\/ in a string; write / alone")
+                raise error_at(event, "the escape \\/ in a string, which engines do not know")
         if tag is None and event.style:
             return text
         if tag == TAG + "binary":

@@ -246,14 +246,14 @@ class Builder:
     def to_key(self, value: object, event: Event) -> str:
         """Return a value as a key."""
         if not isinstance(value, str):
-            raise error_at(event, "a key that is not text; put it in quotes")
+            raise error_at(event, "a key that is neither text nor in quotes")
         return value
 
     def is_merge_key(self, event: Event) -> bool:
         """Tell whether a key brings the entries of other mappings here."""
         if isinstance(event, ScalarEvent) and event.value == "<<" and not event.style:
             # Not in YAML 1.2, and not every engine's reader knows them.
-            raise error_at(event, "merge keys (<<) are not supported; write the keys out")
+            raise error_at(event, "a merge key (<<), which is not supported here")
         return False
 
     def to_scalar(self, event: ScalarEvent) -> object:

@@ -190,8 +190,8 @@ def test_what_is_wrong_at_the_top_is_said() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"%YAML 1.2\n---\na: b", "line 1, column 1: engines read YAML 1.1 alone; leave out the %YAML directive"),
-        (b'a: "\\/"', "line 1, column 4: engines know no escape \\/ in a string; write / alone"),
+        (b"%YAML 1.2\n---\na: b", "line 1, column 1: a %YAML directive, but engines read YAML 1.1 alone"),
+        (b'a: "\\/"', "line 1, column 4: the escape \\/ in a string, which engines do not know"),
         (b"null: 1", "line 1, column 1: a key that is not a scalar"),
         (b"a: 1\na: 2", "line 2, column 1: duplicate key 'a'"),
         (b"<<: {a: 1}\na: 2", "line 2, column 1: duplicate key 'a'"),

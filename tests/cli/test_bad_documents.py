@@ -43,14 +43,14 @@ DOCUMENTS = (
     (
         "merge key",
         b"a: &a {b: 1}\nc: {<<: *a}\n",
-        "line 2, column 5: merge keys (<<) are not supported; write the keys out",
+        "line 2, column 5: a merge key (<<), which is not supported here",
     ),
     (
         "tag that makes an object",
         b"!!python/object/apply:os.system ['true']\n",
         "line 1, column 1: the tag 'tag:yaml.org,2002:python/object/apply:os.system' is not supported here",
     ),
-    ("key that is not text", b"1: a\n", "line 1, column 1: a key that is not text; put it in quotes"),
+    ("key that is not text", b"1: a\n", "line 1, column 1: a key that is neither text nor in quotes"),
     ("infinite number", b"a: .inf\n", "line 1, column 4: .inf is not a number that a document may have"),
     (
         "number of a million digits",
@@ -122,23 +122,31 @@ def test_a_violation_cannot_forge_another_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"kind: a\nkind: b\n", "{}: line 2, column 1: duplicate key 'kind'; write it anew with: cdigen generate"),
+        (b"kind: a\nkind: b\n", "{0} cannot be read as a spec: line 2, column 1: duplicate key 'kind'; correct it"),
         (
             b"cdiVersion: 0.3.0\nkind: a\ndevices: []\n",
             (
-                "{} is not a valid spec: $.devices: must not be empty; $.kind: 'a' is not a kind: vendor/class, each of"
-                " two or more letters, digits, '_', '.' and '-', starting with a letter and ending with a letter or"
-                " digit; write it anew with: cdigen generate"
+                "{0} is not a valid spec: $.devices: must not be empty; $.kind: 'a' is not a kind: vendor/class, each"
+                " of two or more letters, digits, '_', '.' and '-', starting with a letter and ending with a letter or"
+                " digit; see all that is wrong with: cdigen validate {0}"
             ),
         ),
         (
             b"cdiVersion: 0.3.0\nkind: aa/bb\ndevices: [%s]\n" % b", ".join([b"1"] * 12),
-            "{} is not a valid spec: "
+            "{0} is not a valid spec: "
             + "; ".join(f"$.devices[{n}]: 1 is not an object" for n in range(10))
-            + "; and 2 more; write it anew with: cdigen generate",
+            + "; and 2 more; see all that is wrong with: cdigen validate {0}",
+        ),
+        (
+            b"# Written by cdigen 0.1.0 for kind.\n# Do not edit.\n# Options: --no-all\nkind: a\n",
+            (
+                "{0} is not a valid spec: $: key 'cdiVersion' is missing or empty; $.devices: must not be empty; $.kind:"
+                " 'a' is not a kind: vendor/class, each of two or more letters, digits, '_', '.' and '-', starting with a"
+                " letter and ending with a letter or digit; regenerate it with: cdigen generate --output {0} --no-all"
+            ),
         ),
     ],
-    ids=["not YAML", "not a spec", "many violations"],
+    ids=["not YAML", "not a spec", "many violations", "ours"],
 )
 def test_a_spec_that_is_none_is_refused(
     command: str, data: bytes, message: str, tmp_path: Path, make_snapshot: MakeSnapshot, cdigen: Cdigen

@@ -455,7 +455,7 @@ def test_a_header_that_was_edited(tmp_path: Path, make_snapshot: MakeSnapshot, c
             wrong(
                 "problem",
                 "the header of SPEC cannot be read: '--output=/etc/shadow' is no option of a spec",
-                "write the spec anew with: cdigen generate",
+                "regenerate the spec with: cdigen generate --output SPEC",
             )
         ]
     )

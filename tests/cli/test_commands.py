@@ -415,13 +415,14 @@ def test_diff_takes_the_options_in_the_header_where_none_are_given(
     run = cdigen("diff", "--snapshot", snapshot, "--spec", spec)
     assert (run.code, run.out) == (1, "")
     assert run.err == (
-        f"cdigen: error: the header of {spec} cannot be read: '--all' is no option of a spec; write the spec anew with:"
-        " cdigen generate\n"
+        f"cdigen: error: the header of {spec} cannot be read: '--all' is no option of a spec; regenerate the spec with:"
+        f" cdigen generate --output {spec}\n"
     )
     spec.write_text(spec.read_text().replace("--all", "--driver-root=driver"))
     run = cdigen("diff", "--host-root", tmp_path, "--spec", spec)
     assert (run.code, run.out) == (1, "")
     assert run.err == (
         f"cdigen: error: the header of {spec} cannot be read: --driver-root driver: not an absolute path on the host"
-        " without '..'; use one such as /run/nvidia/driver; write the spec anew with: cdigen generate\n"
+        " without '..'; use one such as /run/nvidia/driver; regenerate the spec with: cdigen generate"
+        f" --output {spec}\n"
     )
