@@ -16,6 +16,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, MAX_FILES, SUFFIXES
 from cdigen.errors import DocumentError, FileError, ParseError, one_line
 from cdigen.findings import Finding, Remedy
 
@@ -26,14 +27,6 @@ if TYPE_CHECKING:
     from cdigen.schema import Violation
 
     Load = Callable[[str], tuple[Spec | None, tuple[Violation, ...]]]
-
-DEFAULT_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
-"""Where engines look, the one that counts more last."""
-
-SUFFIXES = (".json", ".yaml")
-
-MAX_FILES = 4096
-"""The most specs of one directory: drivers that write one for each claim have some hundreds on a large node."""
 
 _MAX_PROBLEMS = 1000  # that an error shows of one file, which can have a million
 

@@ -7,8 +7,9 @@ import re
 import stat
 from typing import TYPE_CHECKING, cast
 
-from cdigen.cdi.registry import DEFAULT_DIRECTORIES, read_registry
+from cdigen.cdi.registry import read_registry
 from cdigen.cdi.render import render_json
+from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.commands.target import read_input
 from cdigen.errors import DocumentError, ParseError, UsageError, one_line
 from cdigen.findings import Remedy

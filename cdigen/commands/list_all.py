@@ -7,7 +7,8 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cdigen.cdi.registry import DEFAULT_DIRECTORIES, read_registry
+from cdigen.cdi.registry import read_registry
+from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.commands.outputs import place_below, root_of
 from cdigen.commands.target import read_input
 from cdigen.errors import FileError, one_line

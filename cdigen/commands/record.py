@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
-from cdigen.cdi.registry import DEFAULT_DIRECTORIES
 from cdigen.cdi.render import render_yaml
+from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.commands.all_modes import OTHER_MODES
 from cdigen.commands.own_files import RECORD, output_of, record_header
 from cdigen.commands.target import open_target

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cdigen.cdi.registry import DEFAULT_DIRECTORIES
+from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.commands.find_own import find_own
 from cdigen.commands.outputs import place_below
 from cdigen.commands.own_files import HEAD_BYTES, RECORD_DIRECTORY, is_ours, may_become_ours

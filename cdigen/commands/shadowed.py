@@ -6,7 +6,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from cdigen.cdi.registry import DEFAULT_DIRECTORIES, MAX_FILES, SUFFIXES, Registry, SpecFile
+from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, MAX_FILES, SUFFIXES
 from cdigen.commands.outputs import root_of
 from cdigen.errors import ParseError, one_line
 from cdigen.findings import Finding, Remedy
@@ -18,6 +18,7 @@ from cdigen.wording import count
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from cdigen.cdi.registry import Registry, SpecFile
     from cdigen.commands.target import Target
 
 HIDDEN, TWICE = "spec-hidden", "device-twice"
@@ -52,6 +53,8 @@ def find_shadowed(target: Target, written: Mapping[str, Sequence[str]]) -> tuple
     files = [file for directory, rank in ranks.items() for file in _find_others(view, directory, rank, ours, kinds)]
     if not files:
         return ()
+    from cdigen.cdi.registry import Registry
+
     mine = (_our_file(path, names, ranks[path.rpartition("/")[0]]) for path, names in ours.items())
     registry = Registry(DEFAULT_DIRECTORIES, sorted([*files, *mine], key=lambda file: file.rank))
     return tuple(_judge(registry, ours, root))
@@ -73,6 +76,7 @@ def _find_others(
             data = view.read(path)
             if data is None or not (b"\\" in data or any(word in data for word in words)):
                 continue
+            from cdigen.cdi.registry import SpecFile
             from cdigen.specs.reading import parse_spec
 
             document, violations = parse_spec(data)
@@ -83,6 +87,8 @@ def _find_others(
 
 
 def _our_file(path: str, names: Sequence[str], rank: int) -> SpecFile:
+    from cdigen.cdi.registry import SpecFile
+
     devices = [{"name": name.partition("=")[2], "containerEdits": {}} for name in names]
     kind = names[0].partition("=")[0]
     return SpecFile(path=path, rank=rank, kind=kind, document={"devices": devices}, problems=())
@@ -112,10 +118,10 @@ def _judge(registry: Registry, ours: Mapping[str, Sequence[str]], root: str) -> 
 
 
 def _how_to_reveal(other: str, root: str) -> Remedy:
-    from cdigen.doctor.units import VENDORS, VENDORS_SPEC
+    if root == "/":
+        from cdigen.doctor.renewal import how_to_reveal_ours
 
-    if root == "/" and other == VENDORS_SPEC:
-        return Remedy(commands=(f"systemctl disable --now {' '.join(reversed(VENDORS))}", f"rm -f {VENDORS_SPEC}"))
+        return how_to_reveal_ours(other)
     return Remedy("remove one of the two", (f"rm {_shown(other, root)}",))
 
 

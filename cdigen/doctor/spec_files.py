@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.cdi.places import find_in_edits
-from cdigen.cdi.registry import MAX_FILES, SUFFIXES, SpecFile
+from cdigen.cdi.registry import SpecFile
+from cdigen.cdi.spec_dirs import MAX_FILES, SUFFIXES
 from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, run, unreadable
 from cdigen.errors import ParseError, one_line
 from cdigen.findings import Remedy

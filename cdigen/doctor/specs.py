@@ -125,15 +125,14 @@ def _take(directories: tuple[str, ...], specs: Sequence[FoundSpec]) -> _Taken:
     disputed: dict[tuple[str, ...], list[str]] = {}
     hidden: dict[tuple[str, str], int] = {}
     for name in registry.devices():
-        providers = registry.providers(name)
-        highest = [file for file in providers if file.rank == providers[-1].rank]
-        if len(highest) > 1:
-            disputed.setdefault(tuple(file.path for file in highest), []).append(name)
+        winner = registry.winner(name)
+        if winner is None:
+            disputed.setdefault(tuple(file.path for file in registry.disputing(name)), []).append(name)
             continue
-        winners[highest[0].path] = winners.get(highest[0].path, 0) + 1
-        for file in providers[:-1]:
-            if by_path[file.path].author == "cdigen" and by_path[highest[0].path].author != "cdigen":
-                key = (file.path, highest[0].path)
+        winners[winner.path] = winners.get(winner.path, 0) + 1
+        for file in registry.providers(name)[:-1]:
+            if by_path[file.path].author == "cdigen" and by_path[winner.path].author != "cdigen":
+                key = (file.path, winner.path)
                 hidden[key] = hidden.get(key, 0) + 1
     return _Taken(by_path=by_path, winners=winners, disputed=disputed, hidden=hidden)
 

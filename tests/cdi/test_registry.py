@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.cdi.registry import MAX_FILES, SourcedEdits, read_registry
+from cdigen.cdi.registry import SourcedEdits, read_registry
+from cdigen.cdi.spec_dirs import MAX_FILES
 from cdigen.errors import CdigenError, DocumentError, FileError
 from cdigen.specs.reading import parse_spec
 

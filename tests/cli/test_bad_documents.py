@@ -140,9 +140,9 @@ def test_a_violation_cannot_forge_another_line(tmp_path: Path) -> None:
         (
             b"# Written by cdigen 0.1.0 for kind.\n# Do not edit.\n# Options: --no-all\nkind: a\n",
             (
-                "{0} is not a valid spec: $: key 'cdiVersion' is missing or empty; $.devices: must not be empty; $.kind:"
-                " 'a' is not a kind: vendor/class, each of two or more letters, digits, '_', '.' and '-', starting with a"
-                " letter and ending with a letter or digit; regenerate it with: cdigen generate --output {0} --no-all"
+                "{0} is not a valid spec: $: key 'cdiVersion' is missing or empty; $.devices: must not be empty;"
+                " $.kind: 'a' is not a kind: vendor/class, each of two or more letters, digits, '_', '.' and '-',"
+                " starting with a letter and ending with a letter or digit; regenerate it with: cdigen generate --output {0} --no-all"
             ),
         ),
     ],

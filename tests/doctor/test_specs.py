@@ -45,6 +45,15 @@ def test_our_spec_is_taken_by_every_engine() -> None:
     ]
 
 
+def test_a_device_that_two_files_of_a_lower_directory_have_is_lost_for_engines() -> None:
+    entries = {OURS: spec("0", ours=True), "/etc/cdi/other.yaml": spec("0"), VENDORS: spec("0")}
+    (lost,) = (line for line in check(entries, PODMAN) if "cannot be resolved" in line)
+    assert lost.startswith(
+        "problem spec podman 4.3.1: nvidia.com/gpu=0 cannot be resolved: in /etc/cdi/nvidia.yaml and"
+        " /etc/cdi/other.yaml, which count the same"
+    )
+
+
 def test_the_vendors_spec_shadows_ours_for_the_engines_that_read_it() -> None:
     entries: Entries = {
         OURS: spec("0", "all", ours=True),
