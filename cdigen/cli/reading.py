@@ -170,24 +170,30 @@ def lint_image(image: str, driver_version: str | None, as_json: bool, **values: 
 
 
 @click.command()
+@click.argument("name", required=False, metavar="[FILE]")
+@click.option("--spec", metavar="FILE", help="The same as FILE.")
 @click.option(
-    "--spec",
-    metavar="FILE",
-    help="Look at this file; - is standard input.  [default: all from which an engine takes NVIDIA's devices]",
+    "--fail-on",
+    type=click.Choice(["warning", "problem"]),
+    default="problem",
+    show_default=True,
+    help="The least that makes the exit code 1.",
 )
 @JSON
 @with_options(*PROBE_OPTIONS)
-def check(spec: str | None, as_json: bool, **values: Any) -> int:
+def check(name: str | None, spec: str | None, fail_on: str, as_json: bool, **values: Any) -> int:
     """Tell whether the spec that the engines will use is still true of this host.
 
-    Whether what it mounts is there and of the driver's version, whether its devices are those of the host, and whether
-    another spec hides it. A spec of cdigen's is compared with what would be written now with its own options. Nothing
-    is changed and no GPU is woken; any user may run it, every minute. Exit 0 if it is true, else 1.
+    FILE is one to look at, - is standard input; without it, all from which an engine takes NVIDIA's devices are looked
+    at: whether what they mount is there and of the driver's version, whether their devices are those of the host, and
+    whether another spec hides them. A spec of cdigen's is compared with what would be written now with its own options.
+    Nothing is changed and no GPU is woken; any user may run it, every minute. Exit 1 if there is a problem, else 0.
     """
     target = take_target(values)
+    spec = _file_of(name, spec)
     from cdigen.commands.check import run_check
 
-    return run_check(target, spec=spec, as_json=as_json)
+    return run_check(target, spec=spec, fail_on=fail_on, as_json=as_json)
 
 
 @click.command()

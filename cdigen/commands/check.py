@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from cdigen.commands.target import Target
 
 
-def run_check(target: Target, *, spec: str | None, as_json: bool) -> int:
+def run_check(target: Target, *, spec: str | None, fail_on: str, as_json: bool) -> int:
     """Report what is no longer true.
 
     Args:
         target: the host.
         spec: the file to look at, "-" for standard input; None for all from which an engine takes NVIDIA's devices.
+        fail_on: the least level for which the exit code is 1: "warning" or "problem".
         as_json: report as JSON.
 
     Returns:
-        1 if there is a problem or a warning, else 0.
+        1 if there is a problem, or with `fail_on` a warning, else 0.
 
     Raises:
         UsageError: both documents are to come from standard input.
@@ -37,7 +38,9 @@ def run_check(target: Target, *, spec: str | None, as_json: bool) -> int:
         FileError, DocumentError, LinkError: the host or the snapshot cannot be opened.
     """
     if spec == "-" == target.snapshot:
-        raise UsageError("--spec - and --snapshot - are both standard input, which is read once; name a file for one")
+        raise UsageError(
+            "the spec and --snapshot are both standard input, which is read once", hint="name a file for one"
+        )
     opened = open_target(target, may_wake=False)
     context, rebuild = open_context(target, opened), Rebuilder(target, opened)
     if spec is None:
@@ -47,12 +50,13 @@ def run_check(target: Target, *, spec: str | None, as_json: bool) -> int:
         is_on_host = spec != "-" and not context.is_recorded and target.host_root in (None, "/")
         path = os.path.abspath(spec) if is_on_host else spec
         found = check_one(context, read_spec(context, path, data, _mode(spec)), rebuild, is_on_host=is_on_host)
-    is_true = all(one.level in ("ok", "unknown") for one in found)
+    levels = {one.level for one in found}
+    is_true = "problem" not in levels
     if as_json:
         emit_json("check", {"spec": spec, "true": is_true, "diagnoses": diagnoses_to_json(found)})
     else:
-        emit_diagnoses(found)
-    return 0 if is_true else 1
+        emit_diagnoses(found, good="true of this host", bad="not true of this host")
+    return 1 if not is_true or (fail_on == "warning" and "warning" in levels) else 0
 
 
 def _mode(path: str) -> int:

@@ -36,5 +36,5 @@ def run_doctor(target: Target, *, as_json: bool) -> int:
     if as_json:
         emit_json("doctor", {"healthy": not problems, "diagnoses": diagnoses_to_json(found)})
     else:
-        emit_diagnoses(found)
+        emit_diagnoses(found, good="healthy", bad="not healthy")
     return 1 if problems else 0

@@ -31,20 +31,18 @@ def test_the_chain_is_a_line_each_with_what_to_do_below(make_snapshot: MakeSnaps
 
     assert (run.code, run.err) == (1, "")
     assert run.out.replace("\n                  -> ", "; ") == (
-        "unknown  pci      /sys/bus/pci/devices: not recorded in the snapshot\n"
         f"ok       kernel   nvidia: {OTHER_VERSION} is loaded, the open module\n"
-        "unknown  kernel   nvidia_uvm: /sys/module does not show the driver's modules\n"
-        "unknown  kernel   nvidia_modeset: /sys/module does not show the driver's modules\n"
+        "ok       selinux  /sys/fs/selinux: permissive: it denies nothing\n"
+        "unknown  pci      /sys/bus/pci/devices: not recorded in the snapshot\n"
+        "unknown  kernel   nvidia_uvm, nvidia_modeset: /sys/module does not show the driver's modules\n"
         "unknown  nodes    /proc/devices: not recorded in the snapshot\n"
-        f"problem  driver   /: the kernel module is {OTHER_VERSION} (/proc/driver/nvidia/version) but the user-space"
-        f" driver is {VERSION} ({LIBCUDA})"
-        "; reboot to load the module that was installed with it, or install the user-space driver"
-        f" {OTHER_VERSION}\n"
         "unknown  spec     /etc/cdi and /var/run/cdi: not recorded in the snapshot\n"
         "unknown  engine   engines: not recorded in the snapshot\n"
-        "ok       selinux  /sys/fs/selinux: permissive: it denies nothing\n"
         "unknown  systemd  systemctl: not run: the host is not this machine\n"
-        "\n2 ok, 0 warnings, 1 problem, 7 unknown\n"
+        f"problem  driver   /: the kernel module is {OTHER_VERSION} (/proc/driver/nvidia/version) but the user-space"
+        f" driver is {VERSION} ({LIBCUDA}); reboot to load the module that was installed with it, or install the"
+        f" user-space driver {OTHER_VERSION}\n"
+        "\nnot healthy: 1 problem, 7 unknown, 2 ok\n"
     )
 
 
