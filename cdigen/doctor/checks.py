@@ -52,5 +52,9 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
         ),
         *engine_lines,
         *check_selinux(context),
-        *check_units(context, answers[len(programs)] if answers and units else None),
+        *check_units(
+            context,
+            answers[len(programs)] if answers and units else None,
+            has_ours=any(spec.author == "cdigen" for spec in specs),
+        ),
     )

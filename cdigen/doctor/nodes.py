@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cdigen.discover.driver import has_module
 from cdigen.discover.expected import find_expected_nodes
 from cdigen.discover.notes import Notes
+from cdigen.doctor.access import is_open_to_all, judge_access
 from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, pass_on, run, unreadable
 from cdigen.findings import Remedy
 from cdigen.wording import count
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context, Level
     from cdigen.inventory import ExpectedNode
 
-_FOR_ALL = 0o006
 _CREATE = "cdigen nodes --create"
 
 
@@ -39,16 +39,19 @@ def check_nodes(context: Context) -> tuple[Diagnosis, ...]:
             found.append(diagnosis("nodes", finding.subject, "unknown", "not-recorded", NOT_RECORDED))
         else:
             found.append(pass_on("nodes", finding.subject, "warning", finding))
-    found += filter(None, map(_judge, nodes))
+    found += filter(None, (_judge(context, node) for node in nodes))
     if not found:
         right = sum(node.found is not None for node in nodes)
         absent = len(nodes) - right
         more = f"; {absent} optional {'one' if absent == 1 else 'ones'} absent" if absent else ""
-        found.append(diagnosis("nodes", "/dev", "ok", "nodes-right", f"{count(right, 'device node')}{more}"))
+        closed = sum(not is_open_to_all(node) for node in nodes)  # none that a container needs
+        but = f" except {closed} that containers do not need" if closed else ""
+        message = f"{count(right, 'device node')}, open to all users{but}{more}"
+        found.append(diagnosis("nodes", "/dev", "ok", "nodes-right", message))
     return tuple(found)
 
 
-def _judge(node: ExpectedNode) -> Diagnosis | None:
+def _judge(context: Context, node: ExpectedNode) -> Diagnosis | None:
     level: Level = "problem" if node.required else "warning"
     if node.state == "wrong device":
         return diagnosis("nodes", node.host_path, level, "wrong-device", _wrong(node), _how_to_make(node))
@@ -63,16 +66,8 @@ def _judge(node: ExpectedNode) -> Diagnosis | None:
             f"the module {node.module} is not loaded: {node.why}",
             run(f"modprobe {node.module}", _CREATE),
         )
-    if node.found is not None and node.found.kind == "char" and _FOR_ALL & ~node.found.mode and node.required:
-        return diagnosis(
-            "nodes",
-            node.host_path,
-            "warning",
-            "node-closed",
-            f"mode {node.found.mode:04o}, owner {node.found.uid}:{node.found.gid}: closed to rootless containers of"
-            " users who are not its owner or in its group",
-            Remedy("if they should have it, load the module with NVreg_DeviceFileMode=0666"),
-        )
+    if node.required and not is_open_to_all(node):
+        return judge_access(context, node)
     return None
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.doctor.diagnosis import Diagnosis, diagnosis, exists, run
+from cdigen.findings import NOTHING_TO_DO
 
 if TYPE_CHECKING:
-    from cdigen.doctor.diagnosis import Context
+    from cdigen.doctor.diagnosis import Context, Level
     from cdigen.doctor.programs import Answer
 
 OURS = ("cdigen.service", "cdigen.path")
@@ -42,12 +43,13 @@ def units_command(context: Context) -> tuple[str, ...] | None:
     return (place, "show", "--no-pager", f"--property={_PROPERTIES}", "--", *OURS, *VENDORS)
 
 
-def check_units(context: Context, answer: Answer | None) -> tuple[Diagnosis, ...]:
+def check_units(context: Context, answer: Answer | None, *, has_ours: bool) -> tuple[Diagnosis, ...]:
     """Return a line for each of our units, and for the vendor's where they are enabled.
 
     Args:
         context: the host.
         answer: of the command of `units_command`; None where it was not run.
+        has_ours: whether there is a spec of cdigen's, which the vendor's service would hide.
     """
     if answer is None:
         if context.runner is None:
@@ -69,16 +71,10 @@ def check_units(context: Context, answer: Answer | None) -> tuple[Diagnosis, ...
     found = [_judge_ours(name, units.get(name, {})) for name in OURS]
     enabled = [name for name in VENDORS if units.get(name, {}).get("UnitFileState") in _ENABLED]
     if enabled:
-        found.append(
-            diagnosis(
-                "systemd",
-                enabled[0],
-                "warning",
-                "vendors-unit-enabled",
-                f"enabled: the vendor's service writes {VENDORS_SPEC}, which counts more than /etc/cdi/nvidia.yaml",
-                DISABLE_VENDORS,
-            )
-        )
+        message = f"enabled: the vendor's service writes {VENDORS_SPEC}, which counts more than /etc/cdi/nvidia.yaml"
+        level: Level = "warning" if has_ours else "ok"
+        remedy = DISABLE_VENDORS if has_ours else NOTHING_TO_DO
+        found.append(diagnosis("systemd", enabled[0], level, "vendors-unit-enabled", message, remedy))
     return tuple(found)
 
 

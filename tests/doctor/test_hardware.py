@@ -8,7 +8,7 @@ from cdigen.doctor.kernel import SECURE_BOOT, check_kernel
 from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
 from tests.doctor.contexts import context_of, lines
-from tests.hosts import Entries, Entry, char, kernel_entries, minimal_entries, text, unreadable, without
+from tests.hosts import Entries, Entry, char, kernel_entries, mig_entries, minimal_entries, text, unreadable, without
 from tests.nodes import proc_entries
 from tests.pci import on_the_bus
 
@@ -149,7 +149,7 @@ NODES = {
 def test_nodes_that_are_right_are_one_line() -> None:
     found = check_nodes(context_of({**proc_entries(params=None), **NODES}))
 
-    assert lines(found) == ["ok nodes /dev: 5 device nodes; 3 optional ones absent"]
+    assert lines(found) == ["ok nodes /dev: 5 device nodes, open to all users; 3 optional ones absent"]
 
 
 def test_every_node_that_is_not_right_is_a_line() -> None:
@@ -171,11 +171,70 @@ def test_every_node_that_is_not_right_is_a_line() -> None:
             " -> cdigen nodes --create"
         ),
         (
-            "warning nodes /dev/nvidia0: mode 0660, owner 0:44: closed to rootless containers of users who are not its"
-            " owner or in its group -> if they should have it, load the module with"
-            " NVreg_DeviceFileMode=0666"
+            "warning nodes /dev/nvidia0: mode 0660, owner root, group 44: only root and users in group 44 can open"
+            " it -> give it the mode that the driver wants: cdigen nodes --create"
         ),
     ]
+
+
+CLOSED = "ModifyDeviceFiles: 1\nDeviceFileMode: 432\nDeviceFileGID: 44\n"  # 0660
+ADD_GROUP = (
+    "a container whose program gives up root needs the group: from the spec (cdigen generate --additional-gids"
+    " always), or from the engine (--group-add 44; with rootless podman --group-add keep-groups, by a user in the group)"
+)
+
+
+@pytest.mark.parametrize(
+    ("groups", "name"),
+    [
+        (text("root:x:0:\nvideo:x:44:me,you\n"), "video"),
+        (text("broken\n:x:4\n"), "44"),
+        ({"kind": "file", "unreadable": "Permission denied"}, "44"),
+    ],
+)
+def test_who_can_open_closed_nodes_is_said_by_the_names_of_the_host(groups: Entry, name: str) -> None:
+    nodes = {path: {**node, "mode": "0660", "owner": "0:44"} for path, node in NODES.items()}
+    nodes |= {path: NODES[path] for path in NODES if "uvm" in path}
+
+    found = lines(check_nodes(context_of({**proc_entries(params=CLOSED), **nodes, "/etc/group": groups})))
+
+    assert found == [
+        f"warning nodes {path}: mode 0660, owner root, group {name}: only root and users in group {name} can open it -> "
+        + ADD_GROUP
+        for path in ("/dev/nvidiactl", "/dev/nvidia0")
+    ]
+
+
+def test_a_node_of_root_alone_is_said_so() -> None:
+    nodes = {**NODES, "/dev/nvidia0": char(195, 0, "0600", "0:0")}
+    params = "ModifyDeviceFiles: 1\nDeviceFileMode: 384\n"
+
+    assert lines(check_nodes(context_of({**proc_entries(params=params), **nodes}))) == [
+        (
+            "warning nodes /dev/nvidia0: mode 0600, owner root, group 0: only root can open it -> if others should have"
+            " it, load the module with NVreg_DeviceFileMode=0666"
+        )
+    ]
+
+
+def mig_nodes(mode: str) -> Entries:
+    """Return a GPU with an instance whose capability nodes have a mode."""
+    devices = "Character devices:\n195 nvidia\n195 nvidiactl\n508 nvidia-caps\n511 nvidia-uvm\n"
+    capabilities = {
+        path: {**entry, "mode": mode} if path.startswith("/dev/nvidia-caps/") else entry
+        for path, entry in mig_entries(0, (1, 0)).items()
+    }
+    return {**proc_entries(devices, params=None), **NODES, **capabilities}
+
+
+def test_capability_nodes_of_mig_are_made_for_reading_alone() -> None:
+    found = lines(check_nodes(context_of(mig_nodes("0444"))))
+    assert [line.partition(",")[0] for line in found] == ["ok nodes /dev: 7 device nodes"]
+
+    found = lines(check_nodes(context_of(mig_nodes("0400"))))
+    assert len(found) == 2
+    assert all("mode 0400, owner root, group 0: only root can open it -> " in line for line in found)
+    assert not any("chmod" in line for line in found)
 
 
 def test_nodes_that_the_driver_must_not_make_and_a_module_that_is_not_loaded() -> None:

@@ -100,11 +100,11 @@ ABSENT = "LoadState=not-found\nUnitFileState=\nActiveState=inactive\nResult=succ
 ENABLE = "systemctl enable --now cdigen.service cdigen.path"
 
 
-def units_of(**states: str) -> list[str]:
+def units_of(*, has_ours: bool = True, **states: str) -> list[str]:
     names = {"service": "cdigen.service", "path": "cdigen.path", "vendors": "nvidia-cdi-refresh.service"}
     blocks = [f"Id={name}\n{states.get(key, ABSENT)}" for key, name in names.items()]
     answer = Answer(text="\n".join(blocks), failure=None)
-    return lines(check_units(context_of(BOOTED, runner=no_answers), answer))
+    return lines(check_units(context_of(BOOTED, runner=no_answers), answer, has_ours=has_ours))
 
 
 def test_units_are_asked_for_with_one_command() -> None:
@@ -158,16 +158,25 @@ def test_the_vendors_service_is_in_the_way_where_it_is_enabled() -> None:
     ]
 
 
+def test_the_vendors_service_is_right_where_no_spec_of_ours_is_hidden() -> None:
+    assert units_of(service=GOOD, path=GOOD, vendors=GOOD, has_ours=False)[2:] == [
+        (
+            "ok systemd nvidia-cdi-refresh.service: enabled: the vendor's service writes /var/run/cdi/nvidia.yaml,"
+            " which counts more than /etc/cdi/nvidia.yaml"
+        )
+    ]
+
+
 def test_without_systemd_or_its_answer_units_are_not_known() -> None:
     late = Answer(text="", failure="no answer within 2 s")
 
-    assert lines(check_units(context_of(BOOTED, runner=no_answers), late)) == [
+    assert lines(check_units(context_of(BOOTED, runner=no_answers), late, has_ours=True)) == [
         "unknown systemd systemctl: no answer within 2 s -> systemctl status cdigen.service"
     ]
-    assert lines(check_units(context_of(BOOTED), None)) == [
+    assert lines(check_units(context_of(BOOTED), None, has_ours=True)) == [
         "unknown systemd systemctl: not run: the host is not this machine"
     ]
-    assert lines(check_units(context_of({}, runner=no_answers), None)) == [
+    assert lines(check_units(context_of({}, runner=no_answers), None, has_ours=True)) == [
         (
             "warning systemd /run/systemd/system: systemd does not run here, so nothing renews the spec -> run it at"
             " boot and after every driver upgrade: cdigen generate"
