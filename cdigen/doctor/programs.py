@@ -1,4 +1,8 @@
-"""Programs of the host, asked for a line or two: side by side, for a bounded time, in a clean environment."""
+"""Programs of the host, asked for a line or two: side by side, for a bounded time, in an environment of their own.
+
+They get the user's home and runtime directory, without which podman does not even tell its version, and nothing else
+of what the user has set.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 TIMEOUT = 2.0
 """Seconds for all of them together; a version takes a few hundredths."""
@@ -22,7 +26,7 @@ MAX_OUTPUT = 64 << 10
 
 _GRACE = 0.05  # seconds between the end of a program's output and its own
 
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/"}  # podman wants one
+_MAX_SHOWN = 200  # characters of what a program that failed said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +35,8 @@ class Answer:
 
     Attributes:
         text: its standard output.
-        failure: why there is nothing to be read in `text`; None if it ended with status 0.
+        failure: why there is nothing to be read in `text`, with the first line of its standard error; None if it ended
+            with status 0.
     """
 
     text: str
@@ -55,6 +60,7 @@ def run_programs(commands: Sequence[tuple[str, ...]], *, timeout: float = TIMEOU
     import subprocess
 
     deadline = time.monotonic() + timeout
+    environment = own_environment(os.environ, os.getuid())
     started: list[subprocess.Popen[bytes] | Answer] = []
     for command in commands:
         try:
@@ -63,9 +69,9 @@ def run_programs(commands: Sequence[tuple[str, ...]], *, timeout: float = TIMEOU
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
                     cwd="/",
-                    env=_ENVIRONMENT,
+                    env=environment,
                     start_new_session=True,  # so that what it starts can be killed with it
                 )
             )
@@ -78,7 +84,7 @@ def _finish(process: subprocess.Popen[bytes], deadline: float, timeout: float) -
     import subprocess
 
     try:
-        data = _read(process, deadline)
+        data, errors = _read(process, deadline)
         code = process.wait(max(_GRACE, deadline - time.monotonic()))
     except (TimeoutError, subprocess.TimeoutExpired):
         return Answer(text="", failure=f"no answer within {timeout:g} s")
@@ -88,27 +94,68 @@ def _finish(process: subprocess.Popen[bytes], deadline: float, timeout: float) -
         with suppress(OSError):  # also of one that ended: what it started may hang
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for stream in filter(None, (process.stdout, process.stderr)):
+            stream.close()
     if code != 0:
-        return Answer(text="", failure=f"ended with exit code {code}")
+        lines = errors.decode(errors="replace").strip().splitlines()
+        said = f": {lines[0][:_MAX_SHOWN]}" if lines else ""
+        return Answer(text="", failure=f"ended with exit code {code}{said}")
     return Answer(text=data.decode(errors="replace"), failure=None)
 
 
-def _read(process: subprocess.Popen[bytes], deadline: float) -> bytes:
-    if process.stdout is None:
-        return b""
-    descriptor = process.stdout.fileno()
+def own_environment(caller: Mapping[str, str], uid: int) -> dict[str, str]:
+    """Return the environment in which programs are run.
+
+    Args:
+        caller: that of this process. The home is not taken from it where the user has one: sudo may leave another's.
+        uid: the user's number.
+    """
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "LC_ALL": "C",
+        "HOME": _home(uid) or caller.get("HOME", "/"),
+    }
+    if uid != 0 and "XDG_RUNTIME_DIR" in caller:
+        environment["XDG_RUNTIME_DIR"] = caller["XDG_RUNTIME_DIR"]
+    return environment
+
+
+def _home(uid: int) -> str | None:
+    """Return the home of a user; None of one without an entry, as in a container."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_dir
+    except KeyError:
+        return None
+
+
+def _read(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
+    """Return what a program wrote to standard output and to standard error.
+
+    Raises:
+        TimeoutError: it has not closed both by the deadline.
+        OverflowError: it has written too much.
+    """
+    if process.stdout is None or process.stderr is None:
+        return b"", b""
+    output, errors = process.stdout.fileno(), process.stderr.fileno()
+    data = {output: b"", errors: b""}
     poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    data = b""
-    while True:
+    for descriptor in data:
+        poll.register(descriptor, select.POLLIN)
+    left = len(data)
+    while left:
         # What is there is read also when the time is up: others may have used it.
-        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+        if not ready:
             raise TimeoutError
-        part = os.read(descriptor, MAX_OUTPUT)
-        if not part:
-            return data
-        data += part
-        if len(data) > MAX_OUTPUT:
-            raise OverflowError
+        for descriptor, _ in ready:
+            part = os.read(descriptor, MAX_OUTPUT)
+            if not part:
+                poll.unregister(descriptor)
+                left -= 1
+            data[descriptor] += part
+            if len(data[descriptor]) > MAX_OUTPUT:
+                raise OverflowError
+    return data[output], data[errors]

@@ -180,7 +180,8 @@ def test_every_node_that_is_not_right_is_a_line() -> None:
 CLOSED = "ModifyDeviceFiles: 1\nDeviceFileMode: 432\nDeviceFileGID: 44\n"  # 0660
 ADD_GROUP = (
     "a container whose program gives up root needs the group: from the spec (cdigen generate --additional-gids"
-    " always), or from the engine (--group-add 44; with rootless podman --group-add keep-groups, by a user in the group)"
+    " always), or from the engine (--group-add 44; with rootless podman --group-add keep-groups, by"
+    " a user in the group)"
 )
 
 
@@ -197,10 +198,10 @@ def test_who_can_open_closed_nodes_is_said_by_the_names_of_the_host(groups: Entr
     nodes |= {path: NODES[path] for path in NODES if "uvm" in path}
 
     found = lines(check_nodes(context_of({**proc_entries(params=CLOSED), **nodes, "/etc/group": groups})))
+    only = f"only root and users in group {name} can open it"
 
     assert found == [
-        f"warning nodes {path}: mode 0660, owner root, group {name}: only root and users in group {name} can open it -> "
-        + ADD_GROUP
+        f"warning nodes {path}: mode 0660, owner root, group {name}: {only} -> {ADD_GROUP}"
         for path in ("/dev/nvidiactl", "/dev/nvidia0")
     ]
 

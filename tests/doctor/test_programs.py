@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import pwd
 import time
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.programs import MAX_OUTPUT, Answer, run_programs
+from cdigen.doctor.programs import MAX_OUTPUT, Answer, own_environment, run_programs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,23 +21,42 @@ def script(path: Path, body: str) -> str:
 
 def test_programs_get_their_arguments_and_a_clean_environment(tmp_path: Path) -> None:
     assert "PYTEST_CURRENT_TEST" in os.environ  # of this process's own, no program sees anything
+    home = pwd.getpwuid(os.getuid()).pw_dir
     program = script(tmp_path / "program", 'echo "$@"; pwd; env | grep -v ^PWD= | grep -v ^SHLVL= | grep -v ^_= | sort')
 
     assert run_programs([(program, "--version", "a b; c")]) == (
-        Answer(text="--version a b; c\n/\nHOME=/\nLC_ALL=C\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n", failure=None),
+        Answer(text=f"--version a b; c\n/\nHOME={home}\nLC_ALL=C\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n", failure=None),
     )
 
 
 def test_a_program_that_fails_says_how(tmp_path: Path) -> None:
     failing = script(tmp_path / "failing", "echo text; exit 3")
+    telling = script(tmp_path / "telling", "echo text; echo 'no home' >&2; echo more >&2; exit 125")
+    long = script(tmp_path / "long", "yes x | tr -d '\\n' | head -c 50000 >&2; exit 1")
     closed = tmp_path / "closed"
     closed.write_text("#!/bin/sh\n")
 
-    assert run_programs([(failing,), (str(closed),), (str(tmp_path / "none"),)]) == (
+    assert run_programs([(failing,), (telling,), (long,), (str(closed),), (str(tmp_path / "none"),)]) == (
         Answer(text="", failure="ended with exit code 3"),
+        Answer(text="", failure="ended with exit code 125: no home"),
+        Answer(text="", failure=f"ended with exit code 1: {'x' * 200}"),
         Answer(text="", failure="Permission denied"),
         Answer(text="", failure="No such file or directory"),
     )
+
+
+def test_an_ordinary_user_has_a_home_and_a_runtime_directory() -> None:
+    given = {"HOME": "/from/sudo", "XDG_RUNTIME_DIR": "/run/user/1000", "LD_PRELOAD": "/x"}
+    system = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+
+    assert own_environment(given, uid=0) == {**system, "HOME": pwd.getpwuid(0).pw_dir}
+    assert own_environment(given, uid=65534) == {
+        **system,
+        "HOME": pwd.getpwuid(65534).pw_dir,
+        "XDG_RUNTIME_DIR": "/run/user/1000",
+    }
+    assert own_environment(given, uid=54321)["HOME"] == "/from/sudo"
+    assert own_environment({}, uid=54321) == {**system, "HOME": "/"}
 
 
 def test_programs_that_hang_are_ended_together_with_what_they_started(tmp_path: Path) -> None:
@@ -57,6 +77,7 @@ def test_programs_that_hang_are_ended_together_with_what_they_started(tmp_path: 
 
 
 def test_a_program_that_says_too_much_is_ended(tmp_path: Path) -> None:
-    program = script(tmp_path / "program", "exec yes")
+    program, other = script(tmp_path / "program", "exec yes"), script(tmp_path / "other", "exec yes >&2")
 
-    assert run_programs([(program,)]) == (Answer(text="", failure=f"an answer of more than {MAX_OUTPUT} bytes"),)
+    answer = Answer(text="", failure=f"an answer of more than {MAX_OUTPUT} bytes")
+    assert run_programs([(program,), (other,)]) == (answer, answer)
