@@ -111,6 +111,22 @@ def write_file(
         ) from error
 
 
+def check_directory(path: str) -> None:
+    """Check that the directory of the file at `path` is there, for a caller who does not want it made.
+
+    Raises:
+        FileError: it is not.
+    """
+    directory = os.path.dirname(path)
+    if directory and not os.path.lexists(directory):
+        raise FileError(
+            f"cannot write {one_line(path)}: there is no directory {one_line(directory)}",
+            hint="make it, or add --create-dirs",
+            subject=directory,
+            code="no-such-directory",
+        )
+
+
 def read_head(path: str, size: int) -> bytes | None:
     """Return the first bytes of a regular file, links followed; None if it is none, or cannot be read.
 

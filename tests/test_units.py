@@ -210,7 +210,7 @@ def test_another_prefix_is_in_the_units_and_all_of_it_goes_away(tmp_path: Path) 
     assert settings.read_text() == "CDIGEN_GENERATE_IPC=1\n"
 
     said = make("uninstall", tmp_path, "/opt/tools")
-    assert said == "install: /etc/cdigen/cdigen.env was edited and is left there\n"
+    assert said == "install: /etc/cdigen/cdigen.env was edited, so it is left there\n"
     assert files_below(tmp_path) == {"/etc/cdigen/cdigen.env"}
 
 
@@ -260,7 +260,7 @@ def test_an_uninstallation_takes_away_what_was_written(tmp_path: Path) -> None:
         "cdigen: removed /var/run/cdi/nvidia.yaml\n"
         "cdigen: removed /var/lib/cdigen/nvidia.snapshot.yaml\n"
         "cdigen: removed /var/lib/cdigen\n"
-        "install: /etc/cdigen/cdigen.env was edited and is left there\n"
+        "install: /etc/cdigen/cdigen.env was edited, so it is left there\n"
     )
     assert files_below(tmp_path) == {
         "/etc/cdi/mine.yaml",
@@ -304,8 +304,8 @@ def test_an_uninstallation_goes_on_where_the_program_is_broken(program: str, tmp
 
     places = "/etc/cdi, /var/run/cdi, /var/lib/cdigen, /opt/cdi"
     assert said.splitlines()[-2:] == [
-        f"install: not all of it was removed; see {places} for what begins with '# Written by cdigen'",
-        "install: /etc/cdigen/cdigen.env was edited and is left there",
+        f"install: not everything was removed; look in {places} for files that begin with '# Written by cdigen'",
+        "install: /etc/cdigen/cdigen.env was edited, so it is left there",
     ]
     assert not (tmp_path / "opt/bin/cdigen").exists()
     assert (tmp_path / "etc/cdi/nvidia.yaml").read_text() == OURS
@@ -317,7 +317,7 @@ def test_an_uninstallation_goes_on_where_the_program_is_broken(program: str, tmp
         ({"PREFIX": "opt"}, "install: PREFIX=opt is not an absolute path; use one such as /usr/local\n"),
         (
             {"INSTALL_PYTHON": "/bin/false"},
-            "install: /bin/false is no Python 3.11 or later; name one with INSTALL_PYTHON=PATH\n",
+            "install: /bin/false is not Python 3.11 or later; name one with INSTALL_PYTHON=PATH\n",
         ),
     ],
 )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from cdigen import __version__
 from cdigen.cli import reading, writing
+from cdigen.cli.environment import find_unknown_variables, name_variables
+from cdigen.report import say_findings
 
 
 @click.group(
@@ -24,6 +28,7 @@ def cli() -> None:
 
     Every option can be set by environment: CDIGEN_<COMMAND>_<OPTION>, such as CDIGEN_GENERATE_OUTPUT.
     """
+    say_findings(find_unknown_variables(cli.commands.values(), os.environ))
 
 
 for _command in (
@@ -42,9 +47,4 @@ for _command in (
 ):
     cli.add_command(_command)
 
-for _command in cli.commands.values():
-    for _option in _command.params:
-        if isinstance(_option, click.Option):
-            # By the option's own name: click's auto_envvar_prefix takes the function's parameter, as in ..._AS_JSON.
-            _long = next(name for name in _option.opts if name.startswith("--"))
-            _option.envvar = f"CDIGEN_{_command.name}_{_long[2:]}".replace("-", "_").upper()
+name_variables(cli.commands.values())

@@ -48,7 +48,8 @@ def _nvml_options(default: str) -> tuple[Callable[[F], F], ...]:
             type=click.Choice(("auto", "never", "always")),
             default=default,
             show_default=True,
-            help="Ask NVML (pip install 'cdigen[nvml]'); auto asks only where procfs cannot tell: unknown UUIDs, MIG.",
+            help="Ask NVML (with the Python package nvidia-ml-py); auto asks only where procfs cannot tell: unknown"
+            " UUIDs, MIG.",
         ),
         click.option(
             "--nvml-timeout",
@@ -69,15 +70,15 @@ BUILD_OPTIONS = (
         type=ModeChoice(),
         default="auto",
         show_default=True,
-        help="What the spec is of: the GPUs (auto, gpu), or another class of devices.",
+        help="Which devices the spec offers: the GPUs (auto, gpu), or another class.",
     ),
     click.option(
         "--device",
         "devices",
         metavar="NAME",
         multiple=True,
-        help="Offer only this GPU or MIG device (its index, UUID or PCI address) or IMEX channel; repeatable."
-        "  [default: all]",
+        help="Offer only these GPUs or MIG devices (by index, UUID or PCI address) or IMEX channels; repeatable, or"
+        " several with commas: 0,1.  [default: all]",
     ),
     click.option(
         "--device-name-strategy",
@@ -115,19 +116,17 @@ BUILD_OPTIONS = (
         "library_directories",
         metavar="DIR",
         multiple=True,
-        help="Mount 64-bit libraries in DIR of the container only; repeatable."
+        help="Mount 64-bit libraries only in DIR in the container; repeatable."
         "  [default: /usr/lib/<multiarch> and /usr/lib64]",
     ),
     click.option(
         "--capabilities",
         metavar="LIST",
         default="all",
-        help="Mount only the files of these capabilities and what they need: compute, utility, graphics, video,"
-        " display, ngx, compat32, with commas between them.  [default: all but compat32]",
+        help="Mount only the files of these capabilities and what they need, separated by commas: compute, utility,"
+        " graphics, video, display, ngx, compat32.  [default: all but compat32]",
     ),
-    click.option(
-        "--ipc", is_flag=True, help="Mount the sockets of persistenced, fabricmanager and MPS that are there."
-    ),
+    click.option("--ipc", is_flag=True, help="Mount the sockets of persistenced, fabricmanager and MPS that exist."),
     click.option("--compat32", is_flag=True, help="Mount 32-bit libraries too."),
     click.option(
         "--allow-incomplete",
@@ -178,7 +177,9 @@ def take_target(values: dict[str, Any]) -> Target:
 
 def take_build_options(values: dict[str, Any]) -> BuildOptions:
     """Take the values of `BUILD_OPTIONS` out of a verb's own; raises UsageError for one that cannot stand in a spec."""
-    from cdigen.plan.options import BuildOptions, parse_capabilities
+    from dataclasses import replace
+
+    from cdigen.plan.options import BuildOptions, parse_capabilities, parse_devices
 
     names = (
         "strategies",
@@ -186,16 +187,17 @@ def take_build_options(values: dict[str, Any]) -> BuildOptions:
         "device_class",
         "library_directories",
         "ipc",
-        "devices",
         "mode",
         "allow_incomplete",
         "none_device",
         "additional_gids",
     )
     capabilities, compat32 = parse_capabilities(values.pop("capabilities"))
-    return BuildOptions(
+    devices = values.pop("devices")
+    options = BuildOptions(
         with_all=not values.pop("no_all"),
         capabilities=capabilities,
         compat32=values.pop("compat32") or compat32,
         **{name: values.pop(name) for name in names},
     )
+    return replace(options, devices=parse_devices(devices, options.kind))

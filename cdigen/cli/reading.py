@@ -90,7 +90,7 @@ def list_(
 def explain(patterns: tuple[str, ...], as_json: bool, **values: Any) -> int:
     """Show why each entry of the spec is there, what it needs, and what was left out and why.
 
-    NAME restricts that to what has it in a path or name, such as libcuda or '*.json'.
+    NAME limits that to entries with NAME in a path or name, such as libcuda or '*.json'.
     """
     target, options = take_target(values), take_build_options(values)
     from cdigen.commands.explain import run_explain
@@ -106,8 +106,8 @@ def explain(patterns: tuple[str, ...], as_json: bool, **values: Any) -> int:
     metavar="[FILE]",
     is_flag=False,
     flag_value=RECORD,
-    help="Compare the host, and no spec, with its facts as `cdigen generate --record` kept them in FILE, or `cdigen"
-    f" snapshot`; - is standard input.  [default: {RECORD}]",
+    help="Compare the host with its facts in FILE, written by `cdigen generate --record` or `cdigen snapshot`, in place"
+    f" of a spec; - is standard input.  [default: {RECORD}]",
 )
 @JSON
 @with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
@@ -117,8 +117,9 @@ def diff(
 ) -> int:
     """Show what generate would change in a spec, entry by entry; with --facts, what has changed on the host.
 
-    The spec is FILE, - for standard input, or that which generate would write. + is new, - is gone, ~ is changed.
-    Without options of generate, those in the spec's header count. Exit 0 if there is no change, else 1.
+    The spec is FILE, - for standard input, or the one that generate would write. + is new, - is gone, ~ is changed. If
+    no option of generate is given, those in the spec's header are used. Exits with 0 if nothing has changed, else with
+    1.
     """
     target, options = take_target(values), take_build_options(values)
     if facts is not None:
@@ -136,10 +137,10 @@ def diff(
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--hook-free", is_flag=True, help="Hooks are violations too.")
+@click.option("--hook-free", is_flag=True, help="Also report hooks.")
 @JSON
 def validate(files: tuple[str, ...], hook_free: bool, as_json: bool) -> int:
-    """Check specs of anyone against the CDI schema and rules; - is standard input.
+    """Check specs of any author against the CDI schema and rules; - is standard input.
 
     Every violation is reported with its place, as FILE::$.devices[0].name: message.
     """
@@ -153,15 +154,15 @@ def validate(files: tuple[str, ...], hook_free: bool, as_json: bool) -> int:
 @click.option(
     "--driver-version",
     metavar="VERSION",
-    help="Driver of the host that is to run the image, such as 535.309.01.  [default: this host's]",
+    help="Driver version of the host that will run the image, such as 535.309.01.  [default: this host's]",
 )
 @JSON
 @with_options(*TARGET_OPTIONS)
 def lint_image(image: str, driver_version: str | None, as_json: bool, **values: Any) -> int:
-    """Find files of a driver in an image, where they do not belong: the host's are mounted into a container.
+    """Find driver files in an image. They do not belong there: the host's are mounted into the container.
 
-    The image is a root directory, an OCI layout, or an archive that podman, docker, buildah or skopeo saved; it is not
-    unpacked. Exit 0 if it is clean, else 1.
+    The image is a root directory, an OCI layout, or an archive saved by podman, docker, buildah or skopeo; it is not
+    unpacked. Exits with 0 if there are none, else with 1.
     """
     target = take_target(values)
     from cdigen.commands.lint_image import run_lint_image

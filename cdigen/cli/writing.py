@@ -9,41 +9,44 @@ import click
 from cdigen.cli.duration import parse_duration
 from cdigen.cli.options import BUILD_OPTIONS, JSON, TARGET_OPTIONS, take_build_options, take_target, with_options
 
+CREATE_DIRS = click.option("--create-dirs", is_flag=True, help="Make the directory of the output if it is missing.")
+
 
 @click.command()
 @click.option(
     "-o",
     "--output",
     metavar="PATH",
-    help="File to write; - is standard output.  [default: /etc/cdi/nvidia.yaml on the host, of other modes"
-    " nvidia-<mode>.yaml]",
+    help="File to write; - is standard output.  [default: /etc/cdi/nvidia.yaml on the host, or nvidia-<mode>.yaml for"
+    " another mode]",
 )
+@CREATE_DIRS
 @click.option(
     "--format",
     "file_format",
     type=click.Choice(("yaml", "json")),
-    help="[default: by the suffix of the output, else yaml]",
+    help="Format of the spec.  [default: by the suffix of the output, else yaml]",
 )
 @click.option("--create-nodes", is_flag=True, help="Make missing device nodes first, as `cdigen nodes --create` does.")
 @click.option(
     "--all-modes",
     is_flag=True,
-    help="Also write the specs of all other modes that have devices, beside the first as NAME-<mode>.yaml, and remove"
-    " those of ours whose devices are gone.",
+    help="Also write the specs of all other modes that have devices, as NAME-<mode>.yaml beside the first, and remove"
+    " those that cdigen wrote and whose devices are gone.",
 )
 @click.option(
     "--wait",
     metavar="TIME",
     type=parse_duration,
     default="0",
-    help="Wait as long as this for a driver that is still coming up, such as 30s or 1min 30s, an hour at most: its"
-    " module, its GPUs and their nodes. Not where none will come.  [default: 0]",
+    help="Wait up to TIME, such as 30s or 1min 30s (at most an hour), for a driver that is still coming up: its"
+    " module, GPUs and device nodes. Does not wait where there is no sign of a driver.  [default: 0]",
 )
 @click.option(
     "--record",
     metavar="FILE",
-    help="Also keep the facts behind what was written in FILE, a snapshot; `cdigen diff --facts FILE` tells later what"
-    " has changed. It is left alone while the specs are.",
+    help="Also keep the facts behind the specs in FILE, as a snapshot; `cdigen diff --facts FILE` shows later what has"
+    " changed. FILE is written only when a spec is.",
 )
 @click.option(
     "--strict",
@@ -58,6 +61,7 @@ def generate(
     create_nodes: bool,
     all_modes: bool,
     wait: float,
+    create_dirs: bool,
     record: str | None,
     strict: bool,
     as_json: bool,
@@ -65,7 +69,7 @@ def generate(
 ) -> int:
     """Scan the host, build its spec, validate and write it.
 
-    The file is replaced in one step, and left alone if nothing has changed. If the spec would not work,
+    The file is replaced atomically, and not touched if nothing has changed. If the spec would not work,
     nothing is written.
     """
     target, options = take_target(values), take_build_options(values)
@@ -80,26 +84,27 @@ def generate(
         create_nodes=create_nodes,
         all_modes=all_modes,
         wait=wait,
+        create_directories=create_dirs,
         record=record,
         strict=strict,
     )
 
 
 @click.command()
-@click.option("--create", is_flag=True, help="Make the nodes that are missing; replace those that are other devices.")
+@click.option("--create", is_flag=True, help="Make missing nodes, and replace those that are another device.")
 @click.option(
     "--dev-char",
     is_flag=True,
     help="Make the links /dev/char/MAJOR:MINOR, without which containers lose a GPU when systemd reloads.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be made, and make nothing.")
 @JSON
 @with_options(*TARGET_OPTIONS)
 def nodes(create: bool, dev_char: bool, dry_run: bool, as_json: bool, **values: Any) -> int:
-    """Show every device node that the driver could have: its numbers, mode and owner, and whether it is there.
+    """Show every device node that the driver can have: its numbers, mode and owner, and whether it exists.
 
-    --create uses the driver's nvidia-modprobe where the host is the running system, which loads modules too, and
-    mknod otherwise. A node that is right, or only has another mode, is left alone.
+    On the running system --create uses the driver's nvidia-modprobe, which loads modules too, and elsewhere mknod. A
+    node that is right, or differs only in its mode, is left alone.
     """
     target = take_target(values)
     from cdigen.commands.nodes import run_nodes
@@ -116,18 +121,19 @@ def nodes(create: bool, dev_char: bool, dry_run: bool, as_json: bool, **values: 
     show_default=True,
     help="File to write; - is standard output.",
 )
-@click.option("--note", default="", help="Free text for the reader, put into the snapshot.")
+@CREATE_DIRS
+@click.option("--note", default="", help="Free text for the reader, stored in the snapshot.")
 @with_options(*TARGET_OPTIONS)
-def snapshot(output: str, note: str, **values: Any) -> int:
-    """Record the facts of this host that cdigen looks at: for a bug report, a test, or to build elsewhere.
+def snapshot(output: str, create_dirs: bool, note: str, **values: Any) -> int:
+    """Record the facts of this host that cdigen looks at: for a bug report, a test, or to build its spec elsewhere.
 
-    It holds names of driver files, PCI addresses, GPU UUIDs and models, and no content of libraries. It is
-    recorded also where generate refuses to write a spec.
+    A snapshot contains names of driver files, PCI addresses, GPU UUIDs and models, but no content of libraries. It
+    can also be taken where generate refuses to write a spec.
     """
     target = take_target(values)
     from cdigen.commands.snapshot import run_snapshot
 
-    return run_snapshot(target, output=output, note=note)
+    return run_snapshot(target, output=output, note=note, create_directories=create_dirs)
 
 
 @click.command()
@@ -144,7 +150,7 @@ def snapshot(output: str, note: str, **values: Any) -> int:
     "spec_dirs",
     metavar="DIR",
     multiple=True,
-    help="Directory of specs; repeatable, a later one counts more.  [default: /etc/cdi and /var/run/cdi]",
+    help="Directory of specs; repeatable, a later one has precedence.  [default: /etc/cdi and /var/run/cdi]",
 )
 @click.option(
     "-o",
@@ -154,10 +160,10 @@ def snapshot(output: str, note: str, **values: Any) -> int:
 )
 @click.argument("config", metavar="BUNDLE|FILE")
 def inject(devices: tuple[str, ...], spec_dirs: tuple[str, ...], output: str | None, config: str) -> int:
-    """Put devices into an OCI runtime configuration: a bundle's config.json, or - for standard input.
+    """Add devices to an OCI runtime configuration: a bundle's config.json, or - for standard input.
 
-    For runtimes that read no CDI specs, such as plain runc and crun, and to see what an engine would do. Specs
-    may be anyone's; hooks in them are carried over.
+    For runtimes that do not read CDI specs, such as plain runc and crun, and to see what an engine would do. The
+    specs may be of any vendor; their hooks are added too.
     """
     from cdigen.commands.inject import run_inject
 
@@ -171,22 +177,22 @@ def inject(devices: tuple[str, ...], spec_dirs: tuple[str, ...], output: str | N
     "spec_dirs",
     metavar="DIR",
     multiple=True,
-    help="Look in this directory alone; repeatable.  [default: /etc/cdi, /var/run/cdi and /var/lib/cdigen]",
+    help="Look only in this directory; repeatable.  [default: /etc/cdi, /var/run/cdi and /var/lib/cdigen]",
 )
 @click.option(
     "--host-root",
     metavar="DIR",
     help="Look in these directories of the host whose / is visible to this process at DIR.  [default: /]",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @JSON
 def remove(
     files: tuple[str, ...], spec_dirs: tuple[str, ...], host_root: str | None, dry_run: bool, as_json: bool
 ) -> int:
     """Remove what generate wrote, and nothing else: specs, and the record of the facts behind them.
 
-    FILE restricts that to these. A file goes only if it begins with the header that generate gives it. JSON has none,
-    and symbolic links are not followed: these are left, and said.
+    With FILE, remove only that. A file is removed only if it begins with the header that generate writes. JSON files
+    have no header, and symbolic links are not followed: they are left, with a message.
     """
     from cdigen.commands.remove import run_remove
 

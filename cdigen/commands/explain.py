@@ -6,11 +6,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from cdigen.commands.planning import plan_target
+from cdigen.errors import CdigenError, one_line
 from cdigen.inventory import Library
 from cdigen.plan.needs import Needs, find_needs, highest_glibc, injected_names
 from cdigen.report import emit, emit_json, findings_to_json, left_out_to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cdigen.commands.target import Target
     from cdigen.findings import Finding
     from cdigen.inventory import DeviceNode, Driver, Inventory, LeftOut
@@ -32,12 +35,21 @@ def run_explain(target: Target, options: BuildOptions, *, patterns: tuple[str, .
 
     Returns:
         0.
+
+    Raises:
+        CdigenError: a pattern matches nothing; what the others match was reported.
     """
     planned = plan_target(target, options)
     plan, inventory = planned.plan, planned.inventory
     driver = None if inventory is None else inventory.driver
-    files = [file for file in _files(plan, inventory) if _is_wanted(patterns, *_texts(file))]
-    nodes = [node for node in _nodes(plan) if _is_wanted(patterns, *_texts(node))]
+    all_files, all_nodes = _files(plan, inventory), _nodes(plan)
+    texts = [*map(_texts, all_files), *map(_texts, all_nodes), *([variable.name] for variable in plan.env)]
+    texts += [[entry.host_path] for entry in plan.left_out]
+    unmatched = [pattern for pattern in dict.fromkeys(patterns) if not any(_is_wanted((pattern,), *t) for t in texts)]
+    if unmatched and len(unmatched) == len(set(patterns)):
+        raise _no_match(unmatched, texts)
+    files = [file for file in all_files if _is_wanted(patterns, *_texts(file))]
+    nodes = [node for node in all_nodes if _is_wanted(patterns, *_texts(node))]
     env = [
         {"name": variable.name, "value": variable.value, "why": variable.why}
         for variable in plan.env
@@ -60,14 +72,33 @@ def run_explain(target: Target, options: BuildOptions, *, patterns: tuple[str, .
                 "findings": findings_to_json(planned.findings),
             },
         )
-        return 0
-    emit(f"{plan.kind}, which needs no driver\n" if driver is None else _driver_text(driver, glibc, glibc_by_group))
-    emit("".join(_file_text(file) for file in files))
-    emit("".join(_node_text(node) for node in nodes))
-    emit("".join(f"\nenv {v['name']}={v['value']}\n  why          {v['why']}\n" for v in env))
-    emit(_left_out_text(left_out))
-    emit(_findings_text(planned.findings))
+    else:
+        emit(f"{plan.kind}, which needs no driver\n" if driver is None else _driver_text(driver, glibc, glibc_by_group))
+        emit("".join(_file_text(file) for file in files))
+        emit("".join(_node_text(node) for node in nodes))
+        emit("".join(f"\nenv {v['name']}={v['value']}\n  why          {v['why']}\n" for v in env))
+        emit(_left_out_text(left_out))
+        emit(_findings_text(planned.findings))
+    if unmatched:
+        error = _no_match(unmatched, texts)
+        error.is_reported = True
+        raise error
     return 0
+
+
+def _no_match(patterns: list[str], texts: Iterable[Iterable[str]]) -> CdigenError:
+    """Return what is said of patterns that match nothing, with the names that are near them."""
+    from difflib import get_close_matches
+
+    names = {text.rpartition("/")[2] for of_entry in texts for text in of_entry if text.startswith("/")}
+    near = [match for pattern in patterns for match in get_close_matches(pattern, sorted(names), n=1)]
+    shown = ", ".join(map(one_line, patterns))
+    return CdigenError(
+        f"nothing in the spec, and nothing left out of it, matches {shown}",
+        hint=f"did you mean {', '.join(near)}?" if near else "for everything, leave out the name",
+        subject=shown,
+        code="no-match",
+    )
 
 
 def _texts(item: Json) -> list[str]:
@@ -179,11 +210,11 @@ def _driver(driver: Driver) -> Json:
 
 def _driver_text(driver: Driver, glibc: str | None, by_group: dict[str, str]) -> str:
     source = driver.kernel_version_source
-    kernel = f"{driver.version}, from {source}" if source else "its version is unknown"
+    kernel = f"{driver.version}, from {source}" if source else "version unknown"
     floors = ", ".join(f"{floor} for {group}" for group, floor in by_group.items())
     return (
         f"driver {driver.version} for {driver.machine}\n  libcuda      {driver.libcuda}\n  kernel       {kernel}\n"
-        f"  image needs  {f'glibc {glibc} for all libraries ({floors})' if glibc else 'not known'}\n"
+        f"  image needs  {f'glibc {glibc} for all libraries ({floors})' if glibc else 'unknown'}\n"
     )
 
 
@@ -209,7 +240,7 @@ def _file_text(file: Json) -> str:
 
 def _needs_text(file: Json) -> list[str]:
     if not file["needsKnown"]:
-        return ["  needs        not known: the snapshot does not have it"]
+        return ["  needs        unknown: not in the snapshot"]
     lines = []
     for label, key in (("injected", "needsInjected"), ("from image", "needsFromImage")):
         names = _strings(file[key])
@@ -232,7 +263,7 @@ def _node_text(node: Json) -> str:
     host = "" if node["hostPath"] == node["path"] else f"  host node    {node['hostPath']}\n"
     return (
         f"\n{node['path']} (device node)\n{host}  why          {node['why']}\n"
-        f"  now          {node['numbersNow']}, mode {node['mode']}, group {node['gid']}; the numbers are not written\n"
+        f"  now          {node['numbersNow']}, mode {node['mode']}, group {node['gid']}; no numbers in the spec\n"
         f"  in           {' '.join(_strings(node['devices']))}\n"
     )
 

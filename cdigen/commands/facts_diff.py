@@ -14,7 +14,7 @@ from cdigen.commands.record import parse_note
 from cdigen.commands.snapshot import Asked, ask_everything
 from cdigen.commands.target import open_target, read_input
 from cdigen.errors import CdigenError, FileError, ParseError, UsageError, one_line
-from cdigen.findings import Finding
+from cdigen.findings import Finding, Remedy
 from cdigen.host import HostReadError
 from cdigen.host.recording import RecordingHost
 from cdigen.host.snapshot import SnapshotHost, load_snapshot
@@ -177,19 +177,20 @@ def _find_other_roots(record: Snapshot, opened: OpenTarget) -> Iterator[Finding]
             code="other-root",
             subject=one_line(opened.driver_root),
             message=f"the facts were recorded with --driver-root {one_line(record.driver_root)} and are compared with"
-            f" {one_line(opened.driver_root)}; leave --driver-root out to compare like with like",
+            f" {one_line(opened.driver_root)}",
+            remedy=Remedy("leave out --driver-root to compare the same directory"),
         )
 
 
 def _find_refusal(asked: Asked, *, with_gone: bool) -> Iterator[Finding]:
     if asked.refusal is not None:
-        new = "" if asked.is_complete else ", so not all that is new was looked for"
-        gone = "" if with_gone else "; what is gone is not shown, as the snapshot may not have been asked for it"
+        new = "" if asked.is_complete else ", so new facts may not be shown"
+        gone = "" if with_gone else "; what is gone is not shown, because the snapshot may not contain it"
         yield Finding(
             level="note",
             code="refused",
             subject="generate",
-            message=f"generate, without options, would refuse the host as it is now{new}"
+            message=f"generate without options would now refuse the host{new}"
             f" (exit {asked.refusal.exit_code}): {asked.refusal}{gone}",
         )
 
@@ -200,8 +201,9 @@ def _find_denied(paths: tuple[str, ...]) -> Iterator[Finding]:
             level="warning",
             code="not-compared",
             subject=one_line(paths[0]),
-            message=f"{count(len(paths), 'path')} cannot be looked at now, or could not be then, and"
-            f" {'is' if len(paths) == 1 else 'are'} not compared, such as {one_line(paths[0])}; run as root",
+            message=f"not compared: {count(len(paths), 'path')} that cannot be read now, or could not be read then,"
+            f" such as {one_line(paths[0])}",
+            remedy=Remedy("run as root"),
         )
 
 

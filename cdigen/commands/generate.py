@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.commands.outputs import Outputs
 from cdigen.commands.planning import Planner
 from cdigen.commands.rendering import check_rendered, render_plan, validate_rendered
 from cdigen.errors import UsageError, one_line
 from cdigen.report import emit_bytes, emit_json, findings_to_json, left_out_to_json, say, say_findings
-from cdigen.write import write_file
+from cdigen.write import check_directory, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from cdigen.commands.target import Target
     from cdigen.findings import Finding
     from cdigen.plan.options import BuildOptions
+
+ENGINE_DIRECTORIES = (*DEFAULT_DIRECTORIES, "/run/cdi")
+"""Those in which engines look; /var/run is a link to /run."""
 
 ENGINE_SUFFIXES = (".yaml", ".json")
 """Engines read these files of a CDI directory and no others (CDI specification, "Spec files")."""
@@ -37,6 +42,7 @@ def run_generate(
     record: str | None = None,
     wait: float = 0.0,
     strict: bool = False,
+    create_directories: bool = False,
 ) -> int:
     """Write the spec of a host.
 
@@ -51,10 +57,12 @@ def run_generate(
         record: the file in which to keep the facts behind the specs.
         wait: seconds to wait for a driver that is still coming up; see `cdigen.commands.waiting`.
         strict: whether it is a failure that engines take a device of what was written from elsewhere.
+        create_directories: make the directory of `output` if it is missing; those in which engines look always are.
 
     Returns:
         0; 1 for a failure of `strict`; everything else is an error that is raised.
     """
+    makes_directory = output is None or create_directories
     outputs = Outputs(target, options.mode, output)
     output = outputs.of(options.mode)
     if file_format is None:
@@ -71,6 +79,8 @@ def run_generate(
         from cdigen.commands.record import check_record
 
         check_record(record, output, snapshot=target.snapshot)
+    if not (makes_directory or output == "-" or os.path.dirname(output) in ENGINE_DIRECTORIES):
+        check_directory(output)
     said = _await_driver(target, create_nodes=create_nodes, wait=wait)
     recorder = None
     if record is not None:

@@ -61,10 +61,10 @@ def run_lint_image(path: str, target: Target, *, driver_version: str | None, as_
         )
     else:
         say_findings(notes.findings)
-        host = f"a host with driver {version} ({source})" if version else "a host whose driver is not known"
-        what = count(len(files), "thing") if files else "nothing"
+        host = f"a host with driver {version} ({source})" if version else "a host with an unknown driver"
+        what = count(len(files), "driver file") if files else "no driver files"
         kept = image.form if image.form == "directory" else f"{image.form}, {count(len(image.layers), 'layer')}"
-        emit(f"{one_line(path)} ({kept}): {what} of a driver, looked at for {host}\n")
+        emit(f"{one_line(path)} ({kept}): found {what}, for {host}\n")
         emit("".join(_to_text(file, image) for file in files))
     return 1 if files else 0
 
@@ -119,7 +119,7 @@ def _find_version(target: Target, given: str | None, notes: Notes) -> tuple[str 
             "note",
             "driver-unknown",
             "",
-            f"the host's driver is not known: there is no {PROC_VERSION}, and not exactly one version of libcuda",
+            f"the version of the host's driver is unknown: no {PROC_VERSION}, and no single libcuda",
             hint=f"name it with {_OPTION}",
         )
     return version, source
@@ -132,7 +132,7 @@ def _kernel_version(views: Views, notes: Notes) -> tuple[str | None, str | None]
             if module is not None:
                 return module.version, path
         except (ParseError, HostReadError, LinkError) as error:
-            message = f"{path}: {reason_of(error)}; it does not tell the host's driver"
+            message = f"{path}: {reason_of(error)}; it does not tell the version of the host's driver"
             notes.add("warning", "unusable-file", path, message)
     return None, None
 
@@ -149,6 +149,6 @@ def _libcuda_version(views: Views, notes: Notes) -> tuple[str | None, str | None
                     found.setdefault(version, one_line(view.host_path(f"{directory}/{name}")))
         except (HostReadError, LinkError) as error:
             place = view.host_path(directory)
-            message = f"{one_line(place)}: {reason_of(error)}; its libraries are not looked at"
+            message = f"{one_line(place)}: {reason_of(error)}; skipped its libraries"
             notes.add("warning", "unusable-file", place, message)
     return next(iter(found.items())) if len(found) == 1 else (None, None)

@@ -135,7 +135,7 @@ def _remove_named(path: str, dry_run: bool) -> Outcome:
     except FileNotFoundError:
         outcome = "absent"
     except (FileError, OSError) as error:
-        return _failed(path, error, f"cannot look at {shown}")
+        return _failed(path, error, f"cannot read {shown}")
     if outcome == "left":
         if path.endswith(".json"):
             return _refused(path, _IS_JSON, _BY_HAND)
@@ -154,7 +154,7 @@ def _clear_all(directories: Sequence[str], dry_run: bool) -> Iterator[Outcome]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            yield _failed(directory, error, f"cannot look through {one_line(directory)}")
+            yield _failed(directory, error, f"cannot list {one_line(directory)}")
             continue
         try:
             status = os.fstat(directory_fd)
@@ -169,7 +169,7 @@ def _clear(directory: str, directory_fd: int, dry_run: bool) -> Iterator[Outcome
     try:
         found = sorted(find_own(directory_fd))
     except OSError as error:
-        yield _failed(directory, error, f"cannot look through {one_line(directory)}")
+        yield _failed(directory, error, f"cannot list {one_line(directory)}")
         return
     # Whoever may read the directory can hold its lock for ever: it is waited for once.
     deadline = time.monotonic() + LOCK_TIMEOUT
@@ -295,7 +295,7 @@ def _say_all(outcomes: Sequence[Outcome]) -> None:
             say(one.level, sentence(one.message, one.remedy))
     for (directory, state, level), number in said.items():
         if state in ("left", "failed") and number > MOST_SAID:
-            say(level, f"{number - MOST_SAID} more like these in {one_line(directory)}; --json names them all")
+            say(level, f"{number - MOST_SAID} more like these in {one_line(directory)}; --json lists them all")
 
 
 def _join(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from cdigen.host.recording import RecordingHost
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.plan import build_plan
 from cdigen.report import emit, say, say_findings
-from cdigen.write import write_file
+from cdigen.write import check_directory, write_file
 
 if TYPE_CHECKING:
     from cdigen.commands.target import OpenTarget, Target
@@ -70,17 +70,20 @@ def ask_everything(opened: OpenTarget, *, ask_nvml: AskNvml) -> Asked:
     )
 
 
-def run_snapshot(target: Target, *, output: str, note: str) -> int:
+def run_snapshot(target: Target, *, output: str, note: str, create_directories: bool = False) -> int:
     """Write a snapshot of the host, also of one for which generate refuses to write a spec.
 
     Args:
         target: the host.
         output: the file to write, "-" for standard output.
         note: free text for the reader of the snapshot.
+        create_directories: make the directory of `output` if it is missing.
 
     Returns:
         0.
     """
+    if output != "-" and not create_directories:
+        check_directory(output)
     opened = open_target(target)
     recording = RecordingHost(opened.host)
     asked = ask_everything(replace(opened, host=recording), ask_nvml=target.ask_nvml)

@@ -57,7 +57,7 @@ def wait_for_driver(target: Target, seconds: float, *, makes_nodes: bool = False
             say("warning", f"the driver is not ready after {seconds:g} s: {first_of(lacking, _MOST_NAMED)}")
             break
         if not has_waited:
-            say("note", f"waiting for the driver, {seconds:g} s at most: {first_of(lacking, _MOST_NAMED)}")
+            say("note", f"waiting up to {seconds:g} s for the driver: {first_of(lacking, _MOST_NAMED)}")
             has_waited = True
         time.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE)

@@ -40,7 +40,7 @@ class LayerReader:
             if self._entries < 0:
                 raise ParseError("more entries than any image has")
             if self._name_bytes < 0:
-                raise ParseError("more bytes of names than any image has")
+                raise ParseError("names longer together than those of any image")
             path = clean_path(member.name)
             is_kept = member.kind == "file" and self._keeper.wants(f"/{path}", member.size)
             changes.append(

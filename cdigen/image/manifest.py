@@ -148,23 +148,23 @@ def _blob(descriptor: Json) -> str:
     digest = descriptor.get("digest")
     match = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
     if match is None:
-        raise ParseError(f"a digest that is none: {one_line(str(digest)[:80])}")
+        raise ParseError(f"not a digest: {one_line(str(digest)[:80])}")
     return f"blobs/{match[1]}/{match[2]}"
 
 
 def _object(value: object, what: str) -> Json:
     if not isinstance(value, dict):
-        raise ParseError(f"{one_line(what)} is no JSON object")
+        raise ParseError(f"{one_line(what)} is not a JSON object")
     return cast("Json", value)
 
 
 def _list(value: object, what: str) -> list[object]:
     if not isinstance(value, list):
-        raise ParseError(f"{one_line(what)} is no JSON array")
+        raise ParseError(f"{one_line(what)} is not a JSON array")
     return value
 
 
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
-        raise ParseError(f"{one_line(what)} is no text")
+        raise ParseError(f"{one_line(what)} is not a string")
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
     from cdigen.image.manifest import Pieces
     from cdigen.image.store import Store
 
-_FORMS = "a root directory, an OCI layout, or an archive that podman, docker, buildah or skopeo saved"
+_FORMS = "a root directory, an OCI layout, or an archive saved by podman, docker, buildah or skopeo"
+
+
+_IMAGE_NAME = re.compile(
+    r"[a-z0-9][a-z0-9._-]*(?::[0-9]+)?(?:/[a-z0-9._-]+)*(?::[A-Za-z0-9_.-]+)?(?:@sha256:[0-9a-f]{64})?"
+)
+"""What engines take for the name of an image, such as docker.io/library/debian:12."""
+
+_ARCHIVE_SUFFIXES = (".tar", ".tgz", ".gz", ".zst")
 
 
 def open_image(path: str) -> Image:
@@ -58,15 +67,29 @@ def open_image(path: str) -> Image:
             subject=path,
             code="invalid-image",
         ) from error
+    except FileNotFoundError as error:
+        if error.filename == path and _IMAGE_NAME.fullmatch(path) and not path.endswith(_ARCHIVE_SUFFIXES):
+            raise FileError(
+                f"cannot read {path}: {error.strerror}",
+                hint="if it is the name of an image, save that to a file first",
+                commands=(f"podman save --output image.tar {path}", "cdigen lint-image image.tar"),
+                subject=path,
+                code="no-such-image-file",
+            ) from error
+        raise _unreadable(path, error) from error
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
-        place = str(getattr(error, "filename", None) or path)
-        raise FileError(
-            f"cannot read {one_line(place)}: {reason}",
-            hint="name an image that you may read",
-            subject=place,
-            code="cannot-read",
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError | ValueError) -> FileError:
+    reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
+    place = str(getattr(error, "filename", None) or path)
+    return FileError(
+        f"cannot read {one_line(place)}: {reason}",
+        hint="name an image that you may read",
+        subject=place,
+        code="cannot-read",
+    )
 
 
 def _open_root(path: str) -> Image:
@@ -83,7 +106,7 @@ def _open_archive(path: str) -> Image:
             return _merge(store, find_docker_pieces(store), "docker archive", budget)
         if store.size("index.json") is not None:
             return _merge(store, find_oci_pieces(store), "OCI archive", budget)
-    raise ParseError("a tar archive with neither manifest.json nor index.json, so no image")
+    raise ParseError("a tar archive with neither manifest.json nor index.json, so not an image")
 
 
 def _merge(store: Store, pieces: Pieces, form: Form, budget: Budget) -> Image:

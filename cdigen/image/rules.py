@@ -131,7 +131,7 @@ def _judge(suspect: _Suspect, search: Search, driver_version: str | None) -> tup
     if suspect.code == "dangling-link":
         if search.is_mount_target(path):
             return "warning", "crun cannot mount over a dangling link (ENOENT): the container does not start; runc can"
-        return "note", "harmless: nothing is mounted there, and the loader passes over it"
+        return "note", "harmless: nothing is mounted there, and the loader ignores it"
     first = search.found_first_by(path)
     is_program = suspect.code == "driver-program"
     mismatch = _mismatch(suspect.version, driver_version)
@@ -142,30 +142,33 @@ def _judge(suspect: _Suspect, search: Search, driver_version: str | None) -> tup
     if suspect.code == "empty-file":
         if first is not None:
             return "warning", f"the loader finds it first ({one_line(first)}) and stops with {_TOO_SHORT}"
-        return "note", f"left over by an earlier injection; a program that is led to it stops with {_TOO_SHORT}"
+        return "note", f"left over from an earlier injection; a program that loads it stops with {_TOO_SHORT}"
     if suspect.version is not None and suspect.version == driver_version and not is_program:
         if first is not None:
-            return "note", f"works here until the driver is upgraded: the loader finds it first ({one_line(first)})"
-        return "note", "harmless here: it has the version of the host's driver, until that is upgraded"
+            return (
+                "note",
+                f"works on this host until its driver is upgraded: the loader finds it first ({one_line(first)})",
+            )
+        return "note", "harmless until the host's driver, which has the same version, is upgraded"
     if first is not None:
         if is_program:
             return (
                 "warning",
-                f"runs in place of the host's ({one_line(first)}): version mismatch unless it is of the same version",
+                f"runs in place of the host's ({one_line(first)}): version mismatch unless both have the same version",
             )
         return "warning", f"the loader finds it first ({one_line(first)}): {mismatch}"
     if is_program:
         return "note", f"runs only by its path; the host's is mounted in {PROGRAM_DIRECTORY}"
     if search.is_mount_directory(path.rpartition("/")[0]):
-        return "note", "harmless: the names by which programs ask for it are mounted beside it; it takes space"
-    return "note", f"programs that are led to {directory} (LD_LIBRARY_PATH, RUNPATH) load it: {mismatch}"
+        return "note", "harmless, but takes space: the names by which programs load it are mounted beside it"
+    return "note", f"programs that search {directory} (LD_LIBRARY_PATH, RUNPATH) load it: {mismatch}"
 
 
 def _mismatch(version: str | None, driver_version: str | None) -> str:
     if driver_version is None:
-        return f"version mismatch unless the host's driver is {version or 'the one that it was made for'}"
+        return f"version mismatch unless the host's driver is {version or 'the one it was built for'}"
     return f"version mismatch with the host's driver {driver_version}" + (
-        "" if version else " unless it is of that one"
+        "" if version else " unless it has that version"
     )
 
 
@@ -202,7 +205,7 @@ def _find_cached(image: Image, search: Search, baked: set[str]) -> Iterable[Driv
     )
     if search.cache_error is not None:
         yield note(
-            effect=f"{one_line(search.cache_error)}; the loader passes over a cache that it cannot read",
+            effect=f"{one_line(search.cache_error)}; the loader ignores a cache that it cannot read",
             fix="RUN ldconfig, as the last step",
         )
         return
@@ -218,13 +221,13 @@ def _find_cached(image: Image, search: Search, baked: set[str]) -> Iterable[Driv
         elif resolved in baked:
             stale[entry.path] = None
     for paths, what, effect in (
-        (missing, "missing", "harmless: the loader passes over them to its built-in directories"),
-        (stale, "baked in", "the loader goes there for these names; what happens is said of each file"),
+        (missing, "missing", "harmless: the loader goes on to its built-in directories"),
+        (stale, "baked in", "the loader goes there for these names; see each file"),
     ):
         if paths:
             some = ", ".join(map(one_line, list(paths)[:_SHOWN]))
             more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
             yield note(
-                effect=f"names driver libraries that are {what} ({some}{more}); {effect}",
+                effect=f"lists driver libraries that are {what} ({some}{more}); {effect}",
                 fix="RUN ldconfig, after the driver's files are removed",
             )

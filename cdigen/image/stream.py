@@ -130,7 +130,7 @@ class _ZstdStream(Stream):
         try:
             zstd = import_module("compression.zstd")
         except ImportError as error:
-            raise ParseError("compressed with zstd, which Python reads from 3.14 on") from error
+            raise ParseError("compressed with zstd, which needs Python 3.14 or later") from error
         self._error: type[Exception] = zstd.ZstdError
         self._file: BinaryIO = zstd.ZstdFile(_AsFile(source))
         self._budget = budget

@@ -127,7 +127,7 @@ class TarReader:
             return value
         digits = field.strip(b"\0 ")
         if digits.strip(b"01234567"):
-            raise ParseError(f"a size that is no octal number at byte {self._at - BLOCK}")
+            raise ParseError(f"a size that is not an octal number at byte {self._at - BLOCK}")
         return int(digits or b"0", 8)
 
     def _skip_sparse_map(self, header: bytes) -> None:
@@ -163,7 +163,7 @@ def _text(field: bytes) -> str:
 
 def _decimal(digits: str) -> int:
     if not digits.isascii() or not digits.isdigit() or len(digits) > 16 or int(digits) > _MAX_SIZE:
-        raise ParseError("a size that is no number, or beyond any file system")
+        raise ParseError("a size that is not a number, or beyond any file system")
     return int(digits)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cdigen.errors import UsageError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NameStrategy = Literal["index", "uuid", "type-index"]
 Mode = Literal["auto", "gpu", "management", "imex", "nvswitch", "gds", "gdrcopy", "mofed", "coherent", "noncoherent"]
@@ -163,6 +166,34 @@ def check_root(option: str, value: str) -> None:
             f"{option} {one_line(value)}: not an absolute path on the host without '..'; use one such as"
             " /run/nvidia/driver"
         )
+
+
+def parse_devices(texts: Iterable[str], kind: str) -> tuple[str, ...]:
+    """Return the names of devices that texts such as "0,1" and "nvidia.com/gpu=0" hold.
+
+    Args:
+        texts: names with commas between them, each with or without the kind before it.
+        kind: the spec's own, such as "nvidia.com/gpu".
+
+    Raises:
+        UsageError: a text holds no name, or one of another kind.
+    """
+    devices = []
+    for text in texts:
+        for word in map(str.strip, text.split(",")):
+            prefix, equals, name = word.rpartition("=")
+            if equals and prefix != kind:
+                raise UsageError(
+                    f"--device {one_line(word)}: not a device of {kind}",
+                    hint="name devices as cdigen list does",
+                    code="invalid-value",
+                )
+            if not name:
+                raise UsageError(
+                    f"--device {one_line(text)!r}: a name is missing", hint="use one such as 0", code="invalid-value"
+                )
+            devices.append(name)
+    return tuple(devices)
 
 
 def parse_capabilities(text: str) -> tuple[tuple[str, ...], bool]:

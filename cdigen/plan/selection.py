@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.errors import IncompleteError, one_line
+from cdigen.wording import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cdigen.inventory import Gpu, MigInstance
 
+_MOST_NAMED = 8
 _BDF = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])")
 
 
@@ -32,10 +34,13 @@ def select_gpus(gpus: tuple[Gpu, ...], wanted: tuple[str, ...]) -> tuple[Gpu, ..
     names = {_normal(name) for name in wanted}
     unknown = [name for name in wanted if not any(_normal(name) in known for known in _known(gpus))]
     if unknown:
-        offered = ", ".join(gpu.bdf or str(gpu.index) for gpu in gpus)
+        shown = ", ".join(map(one_line, unknown))
         raise IncompleteError(
-            f"--device {', '.join(map(one_line, unknown))}: no such GPU or MIG instance; the GPUs are {offered};"
-            " see: cdigen list"
+            f"--device {shown}: no such GPU or MIG device",
+            hint=_hint(unknown, gpus),
+            commands=("cdigen list",),
+            subject=shown,
+            code="no-such-device",
         )
     chosen = []
     for gpu in gpus:
@@ -44,6 +49,19 @@ def select_gpus(gpus: tuple[Gpu, ...], wanted: tuple[str, ...]) -> tuple[Gpu, ..
         elif instances := tuple(mig for mig in gpu.mig or () if names & set(instance_names(gpu, mig))):
             chosen.append(replace(gpu, mig=instances))
     return tuple(chosen)
+
+
+def _hint(unknown: list[str], gpus: tuple[Gpu, ...]) -> str:
+    """Return by which names the GPUs can be asked for: those that are meant, if that can be told, else all."""
+    by_node = {f"nvidia{gpu.minor}": gpu for gpu in gpus}
+    meant = [by_node.get(name.strip().lower().removeprefix("/dev/")) for name in unknown]
+    if None not in meant:
+        return f"name a GPU by its index: {', '.join(str(gpu.index) for gpu in meant if gpu is not None)}; see"
+    return f"the GPUs are {first_of([_describe(gpu) for gpu in gpus], _MOST_NAMED)}; see"
+
+
+def _describe(gpu: Gpu) -> str:
+    return f"{gpu.index} ({gpu.bdf})" if gpu.bdf else str(gpu.index)
 
 
 def gpu_names(gpu: Gpu) -> tuple[str, ...]:

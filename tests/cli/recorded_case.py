@@ -19,6 +19,7 @@ class RecordedCase:
         self.root = root
         self.spec = directory / "cdi/nvidia.yaml"
         self.record = directory / "state/facts.yaml"
+        self.spec.parent.mkdir()
 
     def generate(self, *options: str | Path, **variables: str) -> Run:
         """Run generate with the options."""

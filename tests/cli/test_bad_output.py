@@ -169,9 +169,8 @@ def test_a_directory_that_may_not_be_written_is_refused(mode: int, tmp_path: Pat
 def test_missing_directories_are_made_for_everyone_to_read(tmp_path: Path, make_snapshot: MakeSnapshot) -> None:
     output = tmp_path / "etc" / "cdi" / "nvidia.yaml"
 
-    run = run_program(
-        "generate", "--snapshot", make_snapshot(), "-o", output, before=("sh", "-c", 'umask 077; exec "$@"', "-")
-    )
+    umask = ("sh", "-c", 'umask 077; exec "$@"', "-")
+    run = run_program("generate", "--snapshot", make_snapshot(), "-o", output, "--create-dirs", before=umask)
 
     assert run.code == 0
     assert [stat.S_IMODE(path.stat().st_mode) for path in (output, output.parent, output.parent.parent)] == [

@@ -197,3 +197,170 @@ def test_the_system_s_python_is_told_the_name_of_the_package(tmp_path: Path) -> 
         "cdigen: error: the Python module click is missing; install the package click for"
         f" {python}, or install cdigen again\n"
     )
+
+
+# A mistake of the everyday kind is answered with the way out.
+
+
+def test_explain_of_a_name_that_is_nowhere_says_so(make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
+    snapshot = make_snapshot()
+
+    run = cdigen("explain", "libcuda.so.999.88.76", "--snapshot", snapshot)
+    far = cdigen("explain", "zzz", "--snapshot", snapshot, "--json")
+
+    nothing = "nothing in the spec, and nothing left out of it, matches"
+    assert (run.code, run.out) == (1, "")
+    assert run.err == f"cdigen: error: {nothing} libcuda.so.999.88.76; did you mean libcuda.so.999.88.77?\n"
+    assert error_of(far) == {
+        "code": "no-match",
+        "exitCode": 1,
+        "subject": "zzz",
+        "message": f"{nothing} zzz",
+        "remedy": {"hint": "for everything, leave out the name", "commands": []},
+        "findings": [],
+    }
+
+
+def test_explain_takes_an_unfinished_pattern_as_it_is(make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
+    run = cdigen("explain", "[", "nvidia-sm?", "--snapshot", make_snapshot())
+
+    assert (run.code, run.out) == (1, "")
+    assert run.err == (
+        "cdigen: error: nothing in the spec, and nothing left out of it, matches [, nvidia-sm?; did you mean"
+        " nvidia-smi?\n"
+    )
+
+
+def test_explain_of_several_names_reports_those_that_are_there(make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
+    run = cdigen("explain", "libcuda.so.1", "zzz", "--json", "--snapshot", make_snapshot())
+
+    report = json.loads(run.out)
+    assert (run.code, report["report"], len(report["files"])) == (1, "explain", 1)
+    assert run.err.startswith("cdigen: error: nothing in the spec, and nothing left out of it, matches zzz; ")
+
+
+@pytest.mark.parametrize("arguments", [("generate",), ("snapshot",)])
+def test_a_directory_that_is_missing_is_made_only_if_that_is_wanted(
+    arguments: tuple[str, ...], make_snapshot: MakeSnapshot, tmp_path: Path, cdigen: Cdigen
+) -> None:
+    output = tmp_path / "typo" / "nvidia.yaml"
+    arguments = (*arguments, "--snapshot", str(make_snapshot()), "-o", str(output))
+
+    refused = cdigen(*arguments)
+
+    assert (refused.code, refused.out) == (7, "")
+    assert refused.err == (
+        f"cdigen: error: cannot write {output}: there is no directory {output.parent}; make it, or add --create-dirs\n"
+    )
+    assert not output.parent.exists()
+    assert cdigen(*arguments, "--create-dirs").code == 0
+    assert output.exists()
+    assert cdigen(*arguments).code == 0
+
+
+def test_an_unknown_variable_is_a_warning_that_names_the_near_one(make_snapshot: MakeSnapshot) -> None:
+    run = run_program(
+        "list",
+        "--snapshot",
+        make_snapshot(),
+        env={"CDIGEN_GENERATE_OUPUT": "x", "CDIGEN_FOO\n": "1", "CDIGEN_DEBUG": "", "CDIGEN_GENERATE_OUTPUT": "y"},
+    )
+
+    assert run.code == 0
+    assert run.err == (
+        "cdigen: warning: ignoring the environment variable CDIGEN_FOO\\n: cdigen has no such setting\n"
+        "cdigen: warning: ignoring the environment variable CDIGEN_GENERATE_OUPUT: cdigen has no such setting;"
+        " did you mean CDIGEN_GENERATE_OUTPUT?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [("0,1",), ("0", "1"), ("nvidia.com/gpu=0,nvidia.com/gpu=1",), (" 0 , 1",), ("0,0", "GPU-{1}")],
+    ids=" ".join,
+)
+def test_devices_are_named_as_engines_and_the_vendor_name_them(
+    devices: tuple[str, ...], make_snapshot: MakeSnapshot, cdigen: Cdigen
+) -> None:
+    options = [f"--device={name.replace('{1}', '00000000-0000-4000-8000-000000000001')}" for name in devices]
+
+    run = cdigen("list", "--json", "--snapshot", make_snapshot(minimal_entries(gpus=3)), *options)
+
+    names = [device["name"] for device in json.loads(run.out)["devices"]]
+    assert (run.code, [name for name in names if len(name) == 1]) == (0, ["0", "1"])
+
+
+@pytest.mark.parametrize(
+    ("device", "exit_code", "message"),
+    [
+        (
+            "nvidia1",
+            5,
+            "--device nvidia1: no such GPU or MIG device; name a GPU by its index: 1; see: cdigen list",
+        ),
+        (
+            "nvidia0,/dev/nvidia1",
+            5,
+            (
+                "--device nvidia0, /dev/nvidia1: no such GPU or MIG device; name a GPU by its index: 0, 1; see: cdigen"
+                " list"
+            ),
+        ),
+        (
+            "7",
+            5,
+            (
+                "--device 7: no such GPU or MIG device; the GPUs are 0 (0000:01:00.0), 1 (0000:02:00.0); see: cdigen"
+                " list"
+            ),
+        ),
+        (
+            "amd.com/gpu=0",
+            2,
+            "--device amd.com/gpu=0: not a device of nvidia.com/gpu; name devices as cdigen list does",
+        ),
+        ("0,", 2, "--device '0,': a name is missing; use one such as 0"),
+        ("nvidia.com/gpu=", 2, "--device 'nvidia.com/gpu=': a name is missing; use one such as 0"),
+    ],
+)
+def test_a_device_that_is_not_there_is_answered_with_those_that_are(
+    device: str, exit_code: int, message: str, make_snapshot: MakeSnapshot, cdigen: Cdigen
+) -> None:
+    run = cdigen("list", "--device", device, "--snapshot", make_snapshot(minimal_entries(gpus=2)))
+
+    assert (run.code, run.out, run.err) == (exit_code, "", f"cdigen: error: {message}\n")
+
+
+@pytest.mark.parametrize("name", ["debian", "docker.io/library/debian:12", "localhost:5000/a/b@sha256:" + 64 * "0"])
+def test_the_name_of_an_image_is_answered_with_how_to_save_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cdigen: Cdigen
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    run = cdigen("lint-image", name, "--driver-version", "999.88.77", "--json")
+
+    assert error_of(run) == {
+        "code": "no-such-image-file",
+        "exitCode": 7,
+        "subject": name,
+        "message": f"cannot read {name}: No such file or directory",
+        "remedy": {
+            "hint": "if it is the name of an image, save that to a file first",
+            "commands": [f"podman save --output image.tar {name}", "cdigen lint-image image.tar"],
+        },
+        "findings": [],
+    }
+
+
+@pytest.mark.parametrize("name", ["./debian", "image.tar", "/srv/image", "two words"])
+def test_a_file_that_is_missing_is_no_name_of_an_image(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cdigen: Cdigen
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    run = cdigen("lint-image", name, "--driver-version", "999.88.77")
+
+    assert run.code == 7
+    assert run.err == (
+        f"cdigen: error: cannot read {name}: No such file or directory; name an image that you may read\n"
+    )

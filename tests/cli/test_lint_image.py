@@ -25,8 +25,8 @@ LAYERS = (
 HIDDEN = f"hidden by the host's file, which is mounted over it by way of /{LIBDIR}/libcuda.so.1"
 DANGLING = "crun cannot mount over a dangling link (ENOENT): the container does not start; runc can"
 UNKNOWN = (
-    "cdigen: note: the host's driver is not known: there is no /proc/driver/nvidia/version, and not exactly one version"
-    " of libcuda; name it with --driver-version\n"
+    "cdigen: note: the version of the host's driver is unknown: no /proc/driver/nvidia/version, and no single libcuda;"
+    " name it with --driver-version\n"
 )
 
 
@@ -49,7 +49,7 @@ def test_what_is_found_is_said_with_layer_effect_and_fix_and_exits_1(archive: Pa
 
     assert (run.code, run.err) == (1, "")
     assert run.out == (
-        f"{archive} (docker archive, 2 layers): 2 things of a driver, looked at for a host with driver {VERSION}"
+        f"{archive} (docker archive, 2 layers): found 2 driver files, for a host with driver {VERSION}"
         f" (--driver-version)\n"
         f"\n/{CUDA} (driver-library, {OTHER_VERSION})\n"
         f"  note     {HIDDEN}\n"
@@ -101,9 +101,9 @@ def test_the_report_obeys_its_schema(archive: Path, cdigen: Cdigen) -> None:
 
 def test_a_clean_image_exits_0(clean: Path, tmp_path: Path, cdigen: Cdigen) -> None:
     run = cdigen("lint-image", clean, "--driver-version", VERSION)
-    host = f"looked at for a host with driver {VERSION} (--driver-version)"
+    host = f"for a host with driver {VERSION} (--driver-version)"
     assert (run.code, run.err) == (0, "")
-    assert run.out == f"{clean} (docker archive, 1 layer): nothing of a driver, {host}\n"
+    assert run.out == f"{clean} (docker archive, 1 layer): found no driver files, {host}\n"
 
     (tmp_path / "root").mkdir()
     run = cdigen("lint-image", tmp_path / "root", "--driver-version", VERSION, "--json")
@@ -143,9 +143,9 @@ def test_without_a_known_host_it_is_said_what_would_be(
     run = cdigen("lint-image", path, "--snapshot", make_snapshot({}))
     assert (run.code, run.err) == (1, UNKNOWN)
     effect = (
-        "programs that are led to /opt (LD_LIBRARY_PATH, RUNPATH) load it: version mismatch unless the host's driver is"
+        "programs that search /opt (LD_LIBRARY_PATH, RUNPATH) load it: version mismatch unless the host's driver is"
     )
-    assert f"looked at for a host whose driver is not known\n\n/opt/libcuda.so.{OTHER_VERSION}" in run.out
+    assert f"for a host with an unknown driver\n\n/opt/libcuda.so.{OTHER_VERSION}" in run.out
     assert f"  note     {effect} {OTHER_VERSION}\n" in run.out
 
 
@@ -175,8 +175,8 @@ def test_a_file_that_is_no_image_exits_1_and_one_that_cannot_be_read_7(tmp_path:
         1,
         "",
         (
-            f"cdigen: error: {path}: not a tar archive; name a root directory, an OCI layout, or an archive that"
-            " podman, docker, buildah or skopeo saved\n"
+            f"cdigen: error: {path}: not a tar archive; name a root directory, an OCI layout, or an archive saved"
+            " by podman, docker, buildah or skopeo\n"
         ),
     )
     run = cdigen("lint-image", tmp_path / "no\nne", "--driver-version", VERSION)

@@ -88,7 +88,7 @@ def test_explain_says_where_each_entry_of_a_class_comes_from(make_snapshot: Make
         "\nudev (data, compute)\n  host file    /run/udev\n"
         "  why          catalog: udev's database, by which cuFile tells disks\n  mounted at   /run/udev\n"
         "\n/dev/nvidia-fs0 (device node)\n  why          catalog: GPUDirect Storage\n"
-        "  now          498:0, mode 0666, group 0; the numbers are not written\n  in           all\n"
+        "  now          498:0, mode 0666, group 0; no numbers in the spec\n  in           all\n"
     )
 
 
@@ -201,7 +201,9 @@ def test_a_snapshot_of_a_host_without_a_driver_has_the_other_classes(
 
 
 def all_modes(cdigen: Cdigen, snapshot: Path, directory: Path, *options: str) -> tuple[int, str, list[str]]:
-    run = cdigen("generate", "--all-modes", "--snapshot", snapshot, "-o", directory / "nvidia.yaml", *options)
+    run = cdigen(
+        "generate", "--all-modes", "--snapshot", snapshot, "-o", directory / "nvidia.yaml", "--create-dirs", *options
+    )
     return run.code, run.out, [line.removeprefix("cdigen: ") for line in run.err.splitlines()]
 
 

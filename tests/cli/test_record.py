@@ -66,7 +66,7 @@ def test_the_record_gives_the_very_same_specs(
     assert case.generate(*options).code == 0
 
     again = tmp_path / "again"
-    run = run_program("generate", "--snapshot", case.record, "-o", again / "nvidia.yaml", *options)
+    run = run_program("generate", "--snapshot", case.record, "-o", again / "nvidia.yaml", "--create-dirs", *options)
 
     assert run.code == 0
     specs = {path.name: path.read_bytes() for path in case.spec.parent.iterdir()}

@@ -288,7 +288,7 @@ def test_of_many_that_are_left_the_first_are_named(specs: Path, cdigen: Cdigen) 
 
     *named, rest, _ = run.err.splitlines(keepends=True)
     assert [line.split()[3] for line in named] == [f"{specs}/link{number:02}.yaml:" for number in range(10)]
-    assert rest == lines(f"warning: 5 more like these in {specs}; --json names them all")
+    assert rest == lines(f"warning: 5 more like these in {specs}; --json lists them all")
     assert len(report_of(cdigen("remove", "--spec-dir", specs, "--json"))) == 15
 
 
@@ -424,11 +424,11 @@ def test_a_user_without_the_right_is_told_so(specs: Path, tmp_path: Path) -> Non
     assert run.err == lines(
         f"error: cannot remove {specs}/a.yaml: Permission denied; run as root",
         f"error: cannot read {specs}/c.yaml, which may have been written by cdigen: Permission denied; run as root",
-        f"error: cannot look through {secret}: Permission denied; run as root",
+        f"error: cannot list {secret}: Permission denied; run as root",
     )
     assert (named.code, named.err) == (7, "")
     assert [(one["state"], one["message"]) for one in report_of(named)] == [
-        ("failed", f"cannot look at {secret}/a.yaml: Permission denied"),
+        ("failed", f"cannot read {secret}/a.yaml: Permission denied"),
         ("failed", f"cannot remove {specs}/c.yaml: Permission denied"),
     ]
     assert names(specs) == ["a.yaml", "b.yaml", "c.yaml", "d.json"]
@@ -442,5 +442,5 @@ def test_a_directory_that_is_none_is_an_error(name: str, specs: Path, cdigen: Cd
     run = cdigen("remove", "--spec-dir", specs / name)
 
     reason = {"file": "Not a directory", "loop": "Too many levels of symbolic links"}[name]
-    message = f"error: cannot look through {specs}/{name}: {reason}; see what is there: ls -ld {specs}/{name}"
+    message = f"error: cannot list {specs}/{name}: {reason}; see what is there: ls -ld {specs}/{name}"
     assert (run.code, run.out, run.err) == (7, "", lines(message))

@@ -236,7 +236,7 @@ def test_the_environment_sets_every_kind_of_option(tmp_path: Path, make_snapshot
 
 
 def test_the_command_line_wins_over_the_environment(tmp_path: Path, make_snapshot: MakeSnapshot) -> None:
-    env = {"CDIGEN_GENERATE_OUTPUT": str(tmp_path / "no.yaml"), "CDIGEN_LIST_OUTPUT": "no such option"}
+    env = {"CDIGEN_GENERATE_OUTPUT": str(tmp_path / "no.yaml"), "CDIGEN_LIST_JSON": "1"}
 
     run = run_program("generate", "--snapshot", make_snapshot(), "-o", "-", env=env)
 

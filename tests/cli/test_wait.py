@@ -31,7 +31,7 @@ PROC = "/proc/driver/nvidia"
 NODES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset", "/dev/nvidia0")
 NOT_LOADED = "the kernel module nvidia is not loaded"
 MADE = [f" made {path}" for path in (*NODES, "/dev/nvidia-nvlink")]
-WAITING = "cdigen: note: waiting for the driver, 60 s at most: "
+WAITING = "cdigen: note: waiting up to 60 s for the driver: "
 LONG = 60.0  # seconds that nobody waits
 SOON = 10.0  # seconds in which a run is over that does not wait, also on a busy machine
 
@@ -187,7 +187,7 @@ def test_a_module_that_does_not_come_is_said_twice_and_generate_says_the_rest(ma
 
     assert (run.code, run.out) == (3, "")
     assert run.err == (
-        f"cdigen: note: waiting for the driver, 1.2 s at most: {NOT_LOADED}\n"
+        f"cdigen: note: waiting up to 1.2 s for the driver: {NOT_LOADED}\n"
         f"cdigen: warning: the driver is not ready after 1.2 s: {NOT_LOADED}\n"
         "cdigen: error: the user-space driver 999.88.77 is installed but the kernel module is not loaded: no"
         " /proc/driver/nvidia/version, no /sys/module/nvidia/version and no /dev/nvidia<N>; load it with: modprobe"
@@ -202,7 +202,7 @@ def test_what_is_missing_in_the_end_is_named_and_not_what_was_missing_first(make
         run, _ = wait(root, seconds=2)
 
     waiting, in_vain, *_, refusal = run.err.splitlines()
-    assert waiting == f"cdigen: note: waiting for the driver, 2 s at most: {NOT_LOADED}"
+    assert waiting == f"cdigen: note: waiting up to 2 s for the driver: {NOT_LOADED}"
     assert in_vain == (
         "cdigen: warning: the driver is not ready after 2 s: /dev/nvidia-uvm is missing,"
         " /dev/nvidia0 (GPU 0000:01:00.0) is missing"
@@ -216,7 +216,7 @@ def test_no_more_than_three_things_are_named(make_host: MakeHost) -> None:
     run, _ = wait(root, seconds=0.1)
 
     assert run.err.splitlines()[0] == (
-        "cdigen: note: waiting for the driver, 0.1 s at most: /dev/nvidiactl is missing, /dev/nvidia-uvm is missing,"
+        "cdigen: note: waiting up to 0.1 s for the driver: /dev/nvidiactl is missing, /dev/nvidia-uvm is missing,"
         " /dev/nvidia0 (GPU 0000:01:00.0) is missing and 2 more"
     )
 

@@ -47,7 +47,7 @@ MERGED = {
     "/usr/lib/x": ("file", 0),
     "/usr/lib/y": ("link", 1),
 }
-ADVICE = "name a root directory, an OCI layout, or an archive that podman, docker, buildah or skopeo saved"
+ADVICE = "name a root directory, an OCI layout, or an archive saved by podman, docker, buildah or skopeo"
 
 
 def write_files(place: Path, files: Mapping[str, bytes | str | None]) -> Path:
@@ -153,7 +153,7 @@ def error(path: Path, kind: type[CdigenError] = DocumentError) -> str:
 
 
 def error_of(tmp_path: Path, pieces: Mapping[str, bytes | str | None]) -> str:
-    return error(write(tmp_path / "x", layer(pieces))).removesuffix(f"; {ADVICE}, whole").removeprefix("IMAGE: ")
+    return error(write(tmp_path / "x", layer(pieces))).removesuffix(f"; {ADVICE}").removeprefix("IMAGE: ")
 
 
 def test_what_is_not_there_or_no_file_is_said(tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ def test_what_is_not_there_or_no_file_is_said(tmp_path: Path) -> None:
     )
     os.mkfifo(tmp_path / "fifo")
     assert error(tmp_path / "fifo") == f"IMAGE: neither a directory nor a regular file; {ADVICE}"
-    assert error(write(tmp_path / "text", b"hello")) == f"IMAGE: not a tar archive; {ADVICE}, whole"
+    assert error(write(tmp_path / "text", b"hello")) == f"IMAGE: not a tar archive; {ADVICE}"
     assert error(write(tmp_path / "nothing", b"")) == (
-        f"IMAGE: a tar archive with neither manifest.json nor index.json, so no image; {ADVICE}, whole"
+        f"IMAGE: a tar archive with neither manifest.json nor index.json, so not an image; {ADVICE}"
     )
 
 
@@ -176,13 +176,13 @@ IN_LAYER = "layer 0/layer.tar"
     ("changes", "expected"),
     [
         ({MANIFEST: b"{"}, "manifest.json: line 1, column 2: expecting property name enclosed in double quotes"),
-        ({MANIFEST: b"{}"}, "manifest.json is no JSON array"),
+        ({MANIFEST: b"{}"}, "manifest.json is not a JSON array"),
         ({MANIFEST: b"[]"}, "0 images in manifest.json; save one at a time"),
-        ({MANIFEST: b"[1]"}, "manifest.json, [0] is no JSON object"),
-        ({MANIFEST: b"[{}]"}, "manifest.json, Config is no text"),
+        ({MANIFEST: b"[1]"}, "manifest.json, [0] is not a JSON object"),
+        ({MANIFEST: b"[{}]"}, "manifest.json, Config is not a string"),
         ({MANIFEST: b'[{"Config": "../c"}]'}, "the name '../c', which leads out of the image"),
         ({MANIFEST: b'[{"Config": "c"}]'}, "c is missing"),
-        ({MANIFEST: b'[{"Config": "config.json", "Layers": [1]}]'}, "manifest.json, a layer is no text"),
+        ({MANIFEST: b'[{"Config": "config.json", "Layers": [1]}]'}, "manifest.json, a layer is not a string"),
         ({MANIFEST: b'[{"Config": "config.json", "Layers": ["l\\n"]}]'}, "the layer l\\n is missing"),
         ({"0/layer.tar": b"x" * 600}, "layer 0/layer.tar: not a tar archive"),
         ({"0/layer.tar": LAYERS[0][:1500]}, "layer 0/layer.tar: truncated"),
@@ -211,10 +211,10 @@ def test_damage_of_a_layout_of_oci_is_one_line(tmp_path: Path) -> None:
     assert error_of(tmp_path, good | {blob: data[:-9]}) == f"{blob} has {size - 9} bytes, the manifest says {size}"
     assert error_of(tmp_path, {k: v for k, v in good.items() if k != blob}) == f"the layer {blob} is missing"
     for index, expected in (
-        (b"[]", "index.json is no JSON object"),
-        (b"{}", "index.json, manifests is no JSON array"),
+        (b"[]", "index.json is not a JSON object"),
+        (b"{}", "index.json, manifests is not a JSON array"),
         (b'{"manifests": []}', "0 images in index.json; save one of them, for one platform"),
-        (b'{"manifests": [{"digest": "../../etc/passwd"}]}', "a digest that is none: ../../etc/passwd"),
+        (b'{"manifests": [{"digest": "../../etc/passwd"}]}', "not a digest: ../../etc/passwd"),
         (b'{"manifests": [{"digest": "sha256:00"}]}', "blobs/sha256/00 is missing"),
     ):
         assert error_of(tmp_path, good | {"index.json": index}) == expected
@@ -238,7 +238,7 @@ def test_a_layer_in_zstd_is_read_or_refused_in_words(tmp_path: Path) -> None:
     said = error_of(tmp_path, pieces)
     assert said.startswith(
         (
-            "layer 0/layer.tar: compressed with zstd, which Python reads from 3.14 on",
+            "layer 0/layer.tar: compressed with zstd, which needs Python 3.14 or later",
             "layer 0/layer.tar: damaged zstd data",
         )
     )
@@ -250,7 +250,7 @@ def test_a_truncated_archive_is_one_line_wherever_it_ends(tmp_path: Path) -> Non
         for end in range(1, len(data), max(1, len(data) // 60)):
             said = error(write(tmp_path / "x", data[:end]))
             assert said.startswith("IMAGE: ")
-            assert said.endswith(f"; {ADVICE}, whole")
+            assert said.endswith(f"; {ADVICE}")
             assert "\n" not in said
 
 
@@ -287,7 +287,7 @@ def test_the_content_that_is_kept_is_bounded() -> None:
         ({"max_entries": 3}, None),
         ({"max_name_bytes": 12}, None),
         ({"max_entries": 2}, "more entries than any image has"),
-        ({"max_name_bytes": 11}, "more bytes of names than any image has"),
+        ({"max_name_bytes": 11}, "names longer together than those of any image"),
     ],
 )
 def test_the_entries_and_names_of_all_layers_are_counted_together(limits: dict[str, int], expected: str | None) -> None:
@@ -305,7 +305,7 @@ def test_a_directory_that_is_too_deep_is_refused(tmp_path: Path) -> None:
     (tmp_path / "root" / "/".join("d" * 199)).mkdir(parents=True)
     open_image(str(tmp_path / "root"))
     (tmp_path / "root" / "/".join("d" * 201)).mkdir(parents=True)
-    assert error(tmp_path / "root") == f"IMAGE: directories more than 200 levels deep; {ADVICE}, whole"
+    assert error(tmp_path / "root") == f"IMAGE: directories more than 200 levels deep; {ADVICE}"
 
 
 def test_truncated_gzip_is_no_end() -> None:

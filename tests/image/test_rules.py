@@ -58,18 +58,18 @@ def test_a_library_that_no_name_leads_to_is_harmless_beside_the_mounts() -> None
         f"/{CUDA}": (
             "note",
             "driver-library",
-            "harmless: the names by which programs ask for it are mounted beside it; it takes space",
+            "harmless, but takes space: the names by which programs load it are mounted beside it",
         )
     }
 
 
 def test_the_hosts_own_version_is_harmless_until_the_next_upgrade() -> None:
-    harmless = "harmless here: it has the version of the host's driver, until that is upgraded"
+    harmless = "harmless until the host's driver, which has the same version, is upgraded"
     assert only(make_image({CUDA: b"x"}), OTHER_VERSION).effect == harmless
     name = f"libcuda.so.{OTHER_VERSION}"
     image = make_image({"opt/libcuda.so.1": name, f"opt/{name}": b"x"}, LD_LIBRARY_PATH="/opt")
     assert only(image, OTHER_VERSION).effect == (
-        "works here until the driver is upgraded: the loader finds it first (LD_LIBRARY_PATH has /opt)"
+        "works on this host until its driver is upgraded: the loader finds it first (LD_LIBRARY_PATH has /opt)"
     )
 
 
@@ -81,7 +81,7 @@ def test_a_library_that_the_loader_finds_first_is_a_mismatch(version: str | None
     }
     path = f"/usr/local/nvidia/lib64/libcuda.so.{OTHER_VERSION}"
     place = "/usr/local/nvidia/lib64"
-    led = f"programs that are led to {place} (LD_LIBRARY_PATH, RUNPATH) load it: {what}"
+    led = f"programs that search {place} (LD_LIBRARY_PATH, RUNPATH) load it: {what}"
     assert effects(make_image(files), version) == {path: ("note", "driver-library", led)}
     first = f"the loader finds it first (LD_LIBRARY_PATH has {place}): {what}"
     image = make_image(files, LD_LIBRARY_PATH=f"/nowhere::{place}")
@@ -94,8 +94,8 @@ def test_a_library_that_the_loader_finds_first_is_a_mismatch(version: str | None
             "note",
             "linker-cache",
             (
-                f"names driver libraries that are baked in ({link}); the loader goes there for these names;"
-                " what happens is said of each file"
+                f"lists driver libraries that are baked in ({link}); the loader goes there for these names;"
+                " see each file"
             ),
         ),
     }
@@ -117,7 +117,7 @@ def test_of_two_entries_of_the_cache_the_first_counts() -> None:
         "driver-library",
         (
             "the loader finds it first (/etc/ld.so.cache has /opt/libcuda.so.1): version mismatch with the host's"
-            f" driver {VERSION} unless it is of that one"
+            f" driver {VERSION} unless it has that version"
         ),
     )
 
@@ -151,7 +151,7 @@ def test_empty_files_of_earlier_injections() -> None:
         "usr/bin/nvidia-smi": b"",
     }
     hidden = f"hidden by the host's file, which is mounted over it; without a driver, programs stop with {short}"
-    left = f"left over by an earlier injection; a program that is led to it stops with {short}"
+    left = f"left over from an earlier injection; a program that loads it stops with {short}"
     assert effects(make_image(files)) == {
         "/opt/libcuda.so.1": ("note", "empty-file", left),
         "/usr/bin/nvidia-smi": ("note", "empty-file", hidden),
@@ -178,7 +178,7 @@ def test_dangling_links_and_cycles() -> None:
         "/opt/libcuda.so.1": (
             "note",
             "dangling-link",
-            "harmless: nothing is mounted there, and the loader passes over it",
+            "harmless: nothing is mounted there, and the loader ignores it",
         ),
         "/usr/bin/nvidia-smi": ("warning", "dangling-link", enoent),
         "/usr/lib64/libcuda.so": ("warning", "dangling-link", enoent),
@@ -213,7 +213,7 @@ def test_programs() -> None:
         "/usr/local/bin/nvidia-smi": (
             "warning",
             "driver-program",
-            "runs in place of the host's (PATH): version mismatch unless it is of the same version",
+            "runs in place of the host's (PATH): version mismatch unless both have the same version",
         ),
     }
     assert effects(make_image(files, PATH="/usr/bin:/usr/local/bin"))["/usr/local/bin/nvidia-smi"][0] == "note"
@@ -230,13 +230,13 @@ def test_a_cache_that_names_what_is_missing_or_is_damaged() -> None:
         "note",
         "linker-cache",
         (
-            "names driver libraries that are missing (/opt/libcuda.so.1, /opt/libnvidia-ml.so.1, /opt/libnvcuvid.so.1"
-            " and 1 more); harmless: the loader passes over them to its built-in directories"
+            "lists driver libraries that are missing (/opt/libcuda.so.1, /opt/libnvidia-ml.so.1, /opt/libnvcuvid.so.1"
+            " and 1 more); harmless: the loader goes on to its built-in directories"
         ),
         "RUN ldconfig, after the driver's files are removed",
     )
     found = only(make_image({"etc/ld.so.cache": b"x"}))
-    assert found.effect == ("not a cache of the dynamic loader; the loader passes over a cache that it cannot read")
+    assert found.effect == ("not a cache of the dynamic loader; the loader ignores a cache that it cannot read")
 
 
 def test_what_is_legitimate_is_not_reported() -> None:
@@ -280,5 +280,5 @@ def test_the_package_of_a_file_is_the_fix() -> None:
 
 def test_names_of_the_image_forge_no_line() -> None:
     found = only(make_image({f"a\nb/libcuda.so.{OTHER_VERSION}": b"x"}))
-    assert found.effect == f"programs that are led to /a\\nb (LD_LIBRARY_PATH, RUNPATH) load it: {MISMATCH}"
+    assert found.effect == f"programs that search /a\\nb (LD_LIBRARY_PATH, RUNPATH) load it: {MISMATCH}"
     assert found.fix == f"RUN rm '/a\\nb/libcuda.so.{OTHER_VERSION}', or leave out the step that makes it"

@@ -107,9 +107,9 @@ def test_a_size_in_base_256_is_read() -> None:
         (header(type=b"x", size=b"6") + b"6 path".ljust(512, b"\0"), "a damaged pax header"),
         (
             header(type=b"x", size=b"13") + b"11 size=-1\n".ljust(512, b"\0") + header(type=b"0"),
-            "a size that is no number, or beyond any file system",
+            "a size that is not a number, or beyond any file system",
         ),
-        (header(type=b"0", size=b"999"), "a size that is no octal number at byte 0"),
+        (header(type=b"0", size=b"999"), "a size that is not an octal number at byte 0"),
         (header(type=b"0", size=b"\xff" * 12), "a size below zero or beyond any file system at byte 0"),
         (b"\x1f\x8b" + b"x" * 100, "damaged gzip data (Error -3 while decompressing data: unknown compression method)"),
     ],

@@ -324,7 +324,7 @@ def test_a_module_that_is_late_is_waited_for(first: dict[str, Any]) -> None:
     report = first["late module"]
 
     assert report["state"] == "activating"
-    waiting = "cdigen: note: waiting for the driver, 30 s at most: the kernel module nvidia is not loaded"
+    waiting = "cdigen: note: waiting up to 30 s for the driver: the kernel module nvidia is not loaded"
     assert report["said before"] == [waiting]
     assert outcome(report) == ("inactive", "success", "0")
     assert report["said"] == UNCHANGED
@@ -454,7 +454,7 @@ def test_check_and_doctor_tell_of_the_removal(third: dict[str, Any]) -> None:
 def test_after_an_uninstall_nothing_is_left_but_edited_settings(third: dict[str, Any]) -> None:
     report = third["uninstall"]
 
-    assert "install: /etc/cdigen/cdigen.env was edited and is left there" in report["said"].splitlines()
+    assert "install: /etc/cdigen/cdigen.env was edited, so it is left there" in report["said"].splitlines()
     assert "cdigen: removed /etc/cdi/nvidia.yaml" in report["said"].splitlines()
     assert report["left"] == ["/etc/cdigen", "/etc/cdigen/cdigen.env"]
     assert report["units"] == []

@@ -70,7 +70,7 @@ def specs(driver_debian: HostTree, tmp_path_factory: pytest.TempPathFactory) -> 
     make_hardware(root, driver_debian.version)
     places = {"driver-root": driver_debian.root, "dev-root": root, "procfs": root / "proc", "sysfs": root / "sys"}
     options = [f"--{name}={path}" for name, path in places.items()]
-    done = run_cdigen("generate", "--all-modes", "--nvml=never", *options, "--output", str(output))
+    done = run_cdigen("generate", "--all-modes", "--nvml=never", *options, "--output", str(output), "--create-dirs")
     assert (done.returncode, done.stdout) == (0, "")
     assert sorted(path.name for path in output.parent.iterdir()) == sorted(
         [

@@ -178,7 +178,7 @@ def test_a_snapshot_gives_the_same_bytes_as_the_host(tree: HostTree, tmp_path: P
 
 def test_generating_twice_leaves_the_file_alone(tree: HostTree, tmp_path: Path) -> None:
     output = tmp_path / "cdi" / "nvidia.yaml"
-    first = run_cdigen("generate", *as_whole_host(tree), "--output", str(output))
+    first = run_cdigen("generate", *as_whole_host(tree), "--output", str(output), "--create-dirs")
     assert first.stderr.startswith(f"cdigen: wrote {output}: driver {tree.version}, 8 GPUs, 17 devices, ")
     before = output.stat()
     second = run_cdigen("generate", *as_whole_host(tree), "--output", str(output))

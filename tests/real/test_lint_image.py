@@ -32,7 +32,7 @@ def test_a_root_without_a_driver_is_clean(image: Path) -> None:
     done = run_cdigen("lint-image", str(image), "--driver-version", NEWER)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        f"{image} (directory): nothing of a driver, looked at for a host with driver {NEWER} (--driver-version)\n"
+        f"{image} (directory): found no driver files, for a host with driver {NEWER} (--driver-version)\n"
     )
 
 
@@ -57,8 +57,8 @@ def test_a_root_with_libcuda_and_a_cache_that_names_it(
             "note",
             "linker-cache",
             (
-                f"names driver libraries that are baked in ({cached[2].partition('(')[2].partition(')')[0]});"
-                " the loader goes there for these names; what happens is said of each file"
+                f"lists driver libraries that are baked in ({cached[2].partition('(')[2].partition(')')[0]});"
+                " the loader goes there for these names; see each file"
             ),
         ),
     }
@@ -138,7 +138,7 @@ def test_an_image_that_podman_saved(saved: Path, form: str) -> None:
             0,
             (
                 "the loader finds it first (LD_LIBRARY_PATH has /usr/local/nvidia/lib64): version mismatch with the"
-                f" host's driver {NEWER} unless it is of that one"
+                f" host's driver {NEWER} unless it has that version"
             ),
         ),
     ]

@@ -84,7 +84,7 @@ def specs(driver_debian: HostTree, tmp_path_factory: pytest.TempPathFactory) -> 
     directory = tmp_path_factory.mktemp("mig")
     options = make_hardware(directory / "host", driver_debian)
     output = directory / "specs/nvidia.yaml"
-    done = run_cdigen("generate", *options, "--nvml=never", "--output", str(output))
+    done = run_cdigen("generate", *options, "--nvml=never", "--output", str(output), "--create-dirs")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith(ORDER_NOTE)
     assert done.stderr.count("\n") == 2  # and the line of what was written
@@ -244,7 +244,7 @@ def test_without_both_capability_nodes_nothing_is_written(
     standing.write_text("kept")
     with replaced(node, numbers):
         for output in (tmp_path / "new.yaml", standing):
-            done = run_cdigen("generate", *options, "--nvml=never", "--output", str(output))
+            done = run_cdigen("generate", *options, "--nvml=never", "--output", str(output), "--create-dirs")
             remedy = f"create with: cdigen nodes --create (or: nvidia-modprobe -f {access})"
             assert done.stderr == f"{ORDER_NOTE}cdigen: error: {node} {problem}; {remedy}\n"
             assert (done.returncode, done.stdout) == (5, "")
