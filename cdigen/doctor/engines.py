@@ -99,7 +99,9 @@ def check_engines(
         return (diagnosis("engine", "engines", "warning", "no-engine", message, remedy),), ()
     for position, program in enumerate(programs):
         release = _release(answers[position]) if answers else _Release(failure="not run: the host is not this machine")
-        config = read_config(context.views.system, program.row.config)
+        since = program.row.one_main_file_since
+        one = since is not None and release.key is not None and release.key >= since
+        config = read_config(context.views.system, program.row.config, has_one_main_file=one)
         lines += config.damage
         line, engine = _judge(program, release, config)
         lines.append(line)
@@ -116,7 +118,7 @@ def check_engines(
                 Remedy("set up one of them as said there, or install podman"),
             )
         )
-    return tuple(lines), tuple(engines)
+    return tuple(dict.fromkeys(lines)), tuple(engines)  # two may read one configuration
 
 
 def _is_program(system: View, path: str) -> bool:
@@ -165,6 +167,7 @@ def _judge(program: Program, release: _Release, config: EngineConfig) -> tuple[D
             run(f"{program.path} --version") if key is None else Remedy(f"start {row.name}, which writes that file")
         )
         return diagnosis("engine", name, "unknown", "engine-unknown", message, remedy), engine
+    only = f"; {row.limits}" if row.limits else ""
     up_to = f", cdiVersion {engine.reads} at least" if engine.reads else ""
     if not directories:
         message = f"{config.source} names no directory of CDI specs"
@@ -188,7 +191,8 @@ def _is_enabled(row: EngineRow, key: Version | None, config: EngineConfig) -> bo
 def _directories(row: EngineRow, key: Version | None, config: EngineConfig) -> tuple[str, ...]:
     newest = key or (1 << 20, 0)
     if config.directories is not None and newest >= row.configurable_since:
-        return config.directories
+        default = (at(row.directories, newest) or BOTH) if config.keeps_default else ()
+        return tuple(dict.fromkeys((*default, *config.directories)))
     return at(row.directories, newest) or BOTH
 
 

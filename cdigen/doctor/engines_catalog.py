@@ -33,6 +33,8 @@ class EngineRow:
         reads: releases and the highest cdiVersion that is known to be read from each on, oldest first.
         directories: releases and the directories that are read from each on if none are configured.
         configurable_since: the first release whose directories can be configured.
+        one_main_file_since: the first release that reads one containers.conf instead of all; None if none is known to.
+        limits: what it can do with a device of a spec only if something else is right, a clause.
     """
 
     name: str
@@ -43,6 +45,8 @@ class EngineRow:
     reads: tuple[tuple[Version, str], ...]
     directories: tuple[tuple[Version, tuple[str, ...]], ...] = (((0, 0), BOTH),)
     configurable_since: Version = (0, 0)
+    one_main_file_since: Version | None = None
+    limits: str = ""
 
 
 ENGINES = (
@@ -56,6 +60,7 @@ ENGINES = (
         # P: containers/podman#26569, containers/common#2460: 5.5 reads the first alone
         directories=(((0, 0), BOTH), ((5, 5), FIRST_ONLY), ((5, 6), BOTH)),
         configurable_since=(5, 5),  # P: containers/podman#25691
+        one_main_file_since=(6, 0),  # P: containers/podman#27657; M: 6.1.1
     ),
     EngineRow(
         name="buildah",
@@ -65,6 +70,7 @@ ENGINES = (
         on_since=None,
         reads=(((1, 36), "0.7.0"), ((1, 39), "0.8.0")),  # C: containers/common#1944; M: 1.39
         directories=(((0, 0), FIRST_ONLY), ((1, 41), BOTH)),  # P: containers/common#2460, its library's default
+        limits="containers with a device start only with crun on cgroup v2",  # M: 1.43, 1.45; not with runc, not on v1
     ),
     EngineRow(
         name="docker",

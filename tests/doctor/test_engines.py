@@ -71,7 +71,8 @@ def test_engines_are_found_in_the_usual_places_and_asked_for_their_version() -> 
         (
             "buildah",
             "buildah version 1.39.3 (image-spec 1.1.0, runtime-spec 1.2.0)\n",
-            "buildah 1.39.3: /usr/bin/buildah reads CDI specs from /etc/cdi, cdiVersion 0.8.0 at least",
+            "buildah 1.39.3: /usr/bin/buildah reads CDI specs from /etc/cdi, cdiVersion 0.8.0 at least; containers"
+            " with a device start only with crun on cgroup v2",
             Engine(name="buildah 1.39.3", directories=("/etc/cdi",), reads="0.8.0"),
         ),
         (
@@ -273,6 +274,102 @@ def test_directories_are_configured_from_the_release_on_that_reads_them_and_the_
     assert directories_of(more, "podman version 5.6.0") == ("/two",)
     assert directories_of(crio, "crio version 1.30.0") == ("/two",)
     assert directories_of(nerdctl, "nerdctl version 2.1.2") == ("/one",)
+
+
+CONTAINERS = ("/usr/share/containers", "/etc/containers", "/root/.config/containers")
+
+
+def podman(version: str, **files: str) -> tuple[list[str], tuple[str, ...]]:
+    """Return the lines and the directories of a podman.
+
+    Args:
+        version: its version.
+        files: the value of cdi_spec_dirs in files of the three places, whose names begin with u, e or r: main files, or
+            in d<name> a drop-in and in f<name> one for root.
+    """
+    entries: Entries = {"/usr/bin/podman": FILE}
+    for name, value in files.items():
+        place = CONTAINERS["uer".index(name[0])]
+        kind = {"": "containers.conf", "d": f"containers.conf.d/{name[2:]}.conf"}.get(
+            name[1:2], f"containers.rootful.conf.d/{name[2:]}.conf"
+        )
+        entries[f"{place}/{kind}"] = text(f"[engine]\ncdi_spec_dirs = {value}\n")
+    found, engines = engines_of(entries, f"podman version {version}")
+    return found, engines[0].directories
+
+
+@pytest.mark.parametrize(
+    ("files", "directories"),
+    [
+        ({"e": '["/x", {append=true}]'}, (*BOTH, "/x")),
+        ({"e": '["/x"]', "ed1": '[{append=true}, "/y"]'}, ("/x", "/y")),
+        # It holds for what follows, until a file says otherwise.
+        ({"e": '["/x", {append=true}]', "ed1": '["/y"]', "r": '["/z"]'}, (*BOTH, "/x", "/y", "/z")),
+        ({"e": '["/x", {append=true}]', "ed1": '["/y", {append=false}]'}, ("/y",)),
+        ({"e": '["/etc/cdi", {append=true}]'}, BOTH),
+        ({"u": '["/u"]', "e": '["/e"]', "r": '["/r"]'}, ("/r",)),
+        ({"e": '["/e"]', "rd1": '["/rd"]', "ed9": '["/ed"]'}, ("/rd",)),
+        ({"e": '["/e"]', "ud1": '["/ud"]', "ef1": '["/ef"]'}, ("/e",)),  # only podman 6 reads these
+    ],
+)
+def test_podman_5_merges_its_files_and_appends_where_told(files: dict[str, str], directories: tuple[str, ...]) -> None:
+    found, read = podman("5.8.6", **files)
+
+    assert read == directories
+    assert [line.partition(" ")[0] for line in found] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("files", "directories"),
+    [
+        ({"u": '["/u"]', "e": '["/e", {append=true}]'}, (*BOTH, "/e")),  # not of /u
+        ({"u": '["/u"]', "e": '["/e"]', "r": '["/r"]'}, ("/r",)),
+        ({"u": '["/u"]'}, ("/u",)),
+        ({"r": '["/r"]', "ud1": '["/ud"]'}, ("/ud",)),
+        ({"e": '["/e"]', "uf1": '["/uf"]'}, ("/uf",)),
+        ({"e": '["/e"]', "ef1": '["/ef"]'}, ("/ef",)),
+        ({"ud9": '["/ud"]', "ed1": '["/ed"]'}, ("/ud",)),  # by name
+        ({"ud1": '["/ud"]', "ed1": '["/ed", {append=true}]'}, (*BOTH, "/ed")),  # of one name the last
+    ],
+)
+def test_podman_6_takes_one_main_file_and_the_drop_ins_of_all_places(
+    files: dict[str, str], directories: tuple[str, ...]
+) -> None:
+    found, read = podman("6.1.1", **files)
+
+    assert read == directories
+    assert [line.partition(" ")[0] for line in found] == ["ok"]
+
+
+@pytest.mark.parametrize("value", ['["/x", {append=1}]', '["/x", {add=true}]', '["/x", 1]', "[[]]"])
+def test_an_array_with_another_attribute_is_damaged(value: str) -> None:
+    found, _ = podman("6.1.1", e=value)
+
+    assert found[0] == (
+        "problem engine /etc/containers/containers.conf: damaged: the directories of CDI specs are not a list of strings"
+        " -> correct /etc/containers/containers.conf"
+    )
+
+
+def test_two_engines_of_one_damaged_file_say_so_once() -> None:
+    entries: Entries = {
+        "/usr/bin/podman": FILE,
+        "/usr/bin/buildah": FILE,
+        "/etc/containers/containers.conf": text("[engine"),
+    }
+    found, _ = engines_of(entries, "podman version 5.8.6", "buildah version 1.43.0")
+
+    assert [line.partition(" ")[0] for line in found] == ["problem", "ok", "ok"]
+
+
+@pytest.mark.parametrize("imported", ["conf.d/b.toml", "conf.d/*.toml"])
+def test_containerd_reads_relative_imports_beside_its_file(imported: str) -> None:
+    off = "version = 3\n[plugins.'io.containerd.cri.v1.runtime']\nenable_cdi = false\n"
+    found, _ = engines_of(containerd(f'version = 3\nimports = ["{imported}"]\n', b=off), "containerd v2.1.9")
+
+    assert found[0].startswith(
+        "warning engine containerd 2.1.9: /usr/bin/containerd has CDI switched off in /etc/containerd/conf.d/b.toml"
+    )
 
 
 @pytest.mark.parametrize(
