@@ -1,8 +1,8 @@
 """What the engines' configuration says of CDI: on or off, and from which directories.
 
-Sources: containers.conf(5), "Appending to string arrays"; from podman 6 on containers-config(5); dockerd(8), daemon.json; containerd, docs/cri/config.md and docs/PLUGINS.md, both
-generations; crio.conf(5); nerdctl, docs/config.md; K3s, "Advanced options", and the same of RKE2. A later file counts
-more.
+Sources: containers.conf(5), "Appending to string arrays"; from podman 6 on containers-config(5); dockerd(8),
+daemon.json; containerd, docs/cri/config.md and docs/PLUGINS.md, both generations; crio.conf(5); nerdctl,
+docs/config.md; K3s, "Advanced options", and the same of RKE2. A later file counts more.
 """
 
 from __future__ import annotations

@@ -173,9 +173,8 @@ def _judge(program: Program, release: _Release, config: EngineConfig) -> tuple[D
         message = f"{config.source} names no directory of CDI specs"
         remedy = Remedy(f"name {' and '.join(BOTH)} there")
         return diagnosis("engine", name, "warning", "no-spec-directory", message, remedy), None
-    return diagnosis(
-        "engine", name, "ok", "engine-reads-specs", f"{program.path} reads CDI specs from {where}{up_to}"
-    ), engine
+    message = f"{program.path} reads CDI specs from {where}{up_to}{only}"
+    return diagnosis("engine", name, "ok", "engine-reads-specs", message), engine
 
 
 def _is_enabled(row: EngineRow, key: Version | None, config: EngineConfig) -> bool | None:

@@ -71,8 +71,10 @@ def test_engines_are_found_in_the_usual_places_and_asked_for_their_version() -> 
         (
             "buildah",
             "buildah version 1.39.3 (image-spec 1.1.0, runtime-spec 1.2.0)\n",
-            "buildah 1.39.3: /usr/bin/buildah reads CDI specs from /etc/cdi, cdiVersion 0.8.0 at least; containers"
-            " with a device start only with crun on cgroup v2",
+            (
+                "buildah 1.39.3: /usr/bin/buildah reads CDI specs from /etc/cdi, cdiVersion 0.8.0 at least; containers"
+                " with a device start only with crun on cgroup v2"
+            ),
             Engine(name="buildah 1.39.3", directories=("/etc/cdi",), reads="0.8.0"),
         ),
         (
@@ -346,8 +348,8 @@ def test_an_array_with_another_attribute_is_damaged(value: str) -> None:
     found, _ = podman("6.1.1", e=value)
 
     assert found[0] == (
-        "problem engine /etc/containers/containers.conf: damaged: the directories of CDI specs are not a list of strings"
-        " -> correct /etc/containers/containers.conf"
+        "problem engine /etc/containers/containers.conf: damaged: the directories of CDI specs are not a list of"
+        " strings -> correct /etc/containers/containers.conf"
     )
 
 
