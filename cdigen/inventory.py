@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from cdigen.errors import FailedRead
-    from cdigen.findings import Finding
+    from cdigen.findings import Finding, Remedy
     from cdigen.parse.elf import ElfFacts
 
 NodeState = Literal["ok", "missing", "wrong device", "other mode", "module not loaded"]
@@ -123,6 +123,7 @@ class DriverFile:
         why: why it is taken; one line.
         asks_for: for a configuration file, the libraries that it names.
         elf: for a program or a module, what its ELF headers say.
+        bits: the word size of the libraries that it names, and of itself if it is one.
     """
 
     kind: str
@@ -133,6 +134,7 @@ class DriverFile:
     library_relative: tuple[str, ...] = ()
     asks_for: tuple[str, ...] = ()
     elf: ElfFacts | None = None
+    bits: int = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +322,8 @@ class ClassDevices:
         name: the class.
         nodes: its device nodes, those with a number in the order of the numbers; () if the host has no such device.
         files: files and directories that are mounted with them.
-        absent: what is not there if there are no nodes, and how it would come; one line.
+        absent: what is not there if there are no nodes; one line.
+        remedy: how it would come.
         failed_reads, findings, left_out: see `Inventory`; of this class alone.
     """
 
@@ -328,6 +331,7 @@ class ClassDevices:
     nodes: tuple[DeviceNode, ...]
     files: tuple[DriverFile, ...]
     absent: str
+    remedy: Remedy
     failed_reads: tuple[FailedRead, ...]
     findings: tuple[Finding, ...]
     left_out: tuple[LeftOut, ...]

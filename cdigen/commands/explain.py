@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cdigen.commands.planning import plan_target
 from cdigen.errors import CdigenError, one_line
 from cdigen.inventory import Library
-from cdigen.plan.needs import Needs, find_needs, highest_glibc, injected_names
+from cdigen.plan.needs import Needs, find_needs, highest_glibc
 from cdigen.report import emit, emit_json, findings_to_json, left_out_to_json
 
 if TYPE_CHECKING:
@@ -143,13 +143,14 @@ def _file(kind: str, mounts: list[PlannedMount], inventory: Inventory | None) ->
     }
     elf = getattr(source, "elf", None)
     if elf is not None and inventory is not None:
-        needs = find_needs(elf, injected_names(inventory, elf.bits))
+        needs = find_needs(inventory, elf)
         value |= {
             "bits": elf.bits,
             "machine": elf.machine,
             "soname": elf.soname,
             "needsKnown": needs.known,
             "needsInjected": list(needs.injected),
+            "needsMissing": list(needs.lacking),
             "needsFromImage": list(needs.from_image),
             "needsGlibc": _version(needs.glibc),
         }
@@ -166,8 +167,7 @@ def _find_glibc(plan: Plan, inventory: Inventory | None) -> tuple[str | None, di
     needs: dict[str, list[Needs]] = {}
     for library in {id(mount.source): mount.source for mount in plan.mounts}.values():
         if isinstance(library, Library):
-            names = injected_names(inventory, library.elf.bits)
-            needs.setdefault(library.group, []).append(find_needs(library.elf, names))
+            needs.setdefault(library.group, []).append(find_needs(inventory, library.elf))
     floors = {group: _version(highest_glibc(of_group)) for group, of_group in sorted(needs.items())}
     return (
         _version(highest_glibc(need for of_group in needs.values() for need in of_group)),
@@ -242,7 +242,7 @@ def _needs_text(file: Json) -> list[str]:
     if not file["needsKnown"]:
         return ["  needs        unknown: not in the snapshot"]
     lines = []
-    for label, key in (("injected", "needsInjected"), ("from image", "needsFromImage")):
+    for label, key in (("injected", "needsInjected"), ("missing", "needsMissing"), ("from image", "needsFromImage")):
         names = _strings(file[key])
         if names:
             lines.append(f"  {label:<12} {' '.join(names)}")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, cast
 
-from cdigen.discover.gpus import PROC_GPUS
 from cdigen.discover.majors import PROC_DEVICES
+from cdigen.discover.pci import PROC_GPUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

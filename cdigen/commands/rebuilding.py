@@ -56,7 +56,8 @@ class Rebuilder:
             return None
         choices = read_choices(spec.data, spec.file.path)
         try:
-            planned, is_wide = _plan(self._planner(choices), choices.options)
+            planner = self._planner(choices)
+            planned, is_wide = _plan(planner, choices.options)
         except IncompleteError as error:
             if choices.options.mode in GPU_MODES:
                 raise
@@ -77,6 +78,8 @@ class Rebuilder:
             is_wide=is_wide,
             unsure=unsure,
             unproven=unproven,
+            findings=planned.findings,
+            failed_reads=planner.failed_reads,
         )
 
     def _planner(self, choices: Choices) -> Planner:

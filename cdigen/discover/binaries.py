@@ -30,7 +30,9 @@ def find_binaries(
         *BINARY_DIRECTORIES,
         *(d for d in library_directories if "/nvidia/" in d),
         "/usr/lib/nvidia/current",
+        *(f"{d.rpartition('/')[0]}/bin" for d in library_directories),
     )
+    places = tuple(dict.fromkeys(places))
     found = [_find_binary(row, view, places, driver, notes) for row in BINARIES]
     for row in LEFT_OUT_BINARIES:
         for place in places:
@@ -40,6 +42,14 @@ def find_binaries(
                 continue  # it would not be injected anyway
             if target is not None:
                 notes.leave_out(view.host_path(target[0]), row.reason)
+    if found[0] is None and not any(finding.subject.endswith(f"/{BINARIES[0].name}") for finding in notes.findings):
+        notes.add(
+            "warning",
+            "no-nvidia-smi",
+            BINARIES[0].name,
+            f"no {BINARIES[0].name} was found, so containers do not have it",
+            hint=f"install the programs of the user-space driver {driver.version}",
+        )
     return tuple(binary for binary in found if binary is not None)
 
 

@@ -57,10 +57,11 @@ LIBRARY_DIRECTORIES = (
     "/usr/local/glibc/usr/lib",
     "/usr/local/lib64",
     "/usr/local/lib",
+    "/var/lib/nvidia/lib64",
 )
 """Where distributions put libraries, in the order in which they are searched after the linker cache.
 
-NixOS: /run/opengl-driver. Container-Optimized OS and CoreOS: /usr/local/nvidia. Talos: /usr/local.
+NixOS: /run/opengl-driver. Container-Optimized OS and CoreOS: /usr/local/nvidia, /var/lib/nvidia. Talos: /usr/local.
 """
 
 ALTERNATIVE_SETS = "nvidia"
@@ -68,6 +69,10 @@ ALTERNATIVE_SETS = "nvidia"
 
 FOREIGN_DIRECTORIES = ("compat", "stubs")
 """Directories of the CUDA toolkit whose libcuda is not this host's driver: forward compatibility, link stubs."""
+
+TEGRA_LIBRARY = "libnvrm_gpu.so"
+"""A library without which no library of a Tegra chip's own GPU works (J). A directory that has it, below a library
+directory, is that GPU's, whose driver is another one than that of a GPU in a slot."""
 
 SUBDIRECTORIES = ("", "vdpau", "gbm")
 """Directories below a library directory that hold libraries of the driver."""
@@ -311,8 +316,11 @@ BINARY_DIRECTORIES = (
     "/run/opengl-driver/bin",
     "/run/current-system/sw/bin",
     "/usr/local/nvidia/bin",
+    "/var/lib/nvidia/bin",
+    "/usr/libexec/nvidia/tesla/bin",
 )
-"""Where distributions put programs, in the order of the search. /opt/bin: Flatcar."""
+"""Where distributions put programs, in the order of the search; then comes `bin` beside each library directory.
+/opt/bin: Flatcar. /var/lib/nvidia: Container-Optimized OS. /usr/libexec: Bottlerocket."""
 
 LEFT_OUT_BINARIES = (
     LeftOutRow("nvidia-modprobe", "setuid root and works on the host's kernel modules"),
@@ -343,6 +351,7 @@ class FileRow:
         reason: what reads it there.
         source: letters of the module's list of sources, or a document.
         format: how to read the libraries that it names: "text", "json" or "" for none.
+        bits: the word size of the libraries that it names; a file of 32-bit ones is mounted only with them.
     """
 
     kind: str
@@ -352,6 +361,7 @@ class FileRow:
     reason: str
     source: str = ""
     format: str = ""
+    bits: int = 64
 
 
 FILES = (
@@ -422,6 +432,21 @@ FILES = (
         "the Vulkan loader finds the driver by it, in /etc whatever XDG_DATA_DIRS says",
         source="T",
         format="json",
+    ),
+    FileRow(
+        "config",
+        (
+            "/etc/vulkan/icd.d/nvidia_icd.i686.json",
+            "/usr/share/vulkan/icd.d/nvidia_icd.i686.json",
+            "/usr/local/share/vulkan/icd.d/nvidia_icd.i686.json",
+            "/run/opengl-driver-32/share/vulkan/icd.d/nvidia_icd.i686.json",
+        ),
+        "/etc/vulkan/icd.d",
+        "graphics",
+        "the Vulkan loader of 32-bit programs finds the driver by it",
+        source="N",
+        format="json",
+        bits=32,
     ),
     FileRow(
         "config",
@@ -511,8 +536,15 @@ XORG_MODULES = (
 XORG_MODULE_DIRECTORIES = ("/usr/lib/xorg/modules", "/usr/lib64/xorg/modules")
 """The X server's module directory in Debian and Arch, and in Fedora: both families of images."""
 
-XORG_SUBDIRECTORIES = ("nvidia/xorg", "xorg/modules/{kind}", "xorg/modules", "nvidia", "nvidia/current")
-"""Where the modules are below a library directory: Ubuntu and Arch, Fedora, the vendor's installer, Debian."""
+XORG_SUBDIRECTORIES = (
+    "nvidia/xorg",
+    "xorg/modules/{kind}",
+    "xorg/modules/nvidia/{kind}",
+    "xorg/modules",
+    "nvidia",
+    "nvidia/current",
+)
+"""Where the modules are below a library directory: Ubuntu and Arch, Fedora, SUSE, the vendor's installer, Debian."""
 
 FIRMWARE_DIRECTORIES = (
     "/lib/firmware/updates/{release}",

@@ -62,6 +62,7 @@ def _find(views: Views, row: ClassRow, notes: Notes) -> ClassDevices:
         nodes=nodes,
         files=tuple(_files(views, row, notes)) if nodes else (),
         absent=row.absent,
+        remedy=row.remedy,
         failed_reads=notes.failed_reads,
         findings=notes.findings,
         left_out=notes.left_out,
@@ -131,8 +132,8 @@ class _NodeFinder:
             "warning",
             "module-not-loaded",
             host_path,
-            f"{host_path} is there but /proc/devices does not know its driver, so it cannot be opened: {row.reason};"
-            " load the module, or remove the node",
+            f"{host_path} is there but /proc/devices does not know its driver, so it cannot be opened: {row.reason}",
+            hint="load the module, or remove the node",
         )
 
     def _note_refused(self) -> None:
@@ -142,7 +143,8 @@ class _NodeFinder:
                 "warning",
                 "class-node",
                 host_path,
-                f"{host_path} {problem}; it is left out; remove it, or let its driver make it anew",
+                f"{host_path} {problem}; it is left out",
+                hint="remove it, or reload its driver, which creates it again",
             )
         for path, problem in self._refused:
             self._notes.leave_out(self._dev.host_path(path), problem)
@@ -152,8 +154,9 @@ class _NodeFinder:
                 "warning",
                 "class-node",
                 self._row.name,
-                f"{more} more device nodes of class {self._row.name} are left out; see them with: cdigen explain --mode"
-                f" {self._row.name}",
+                f"{more} more device nodes of class {self._row.name} are left out",
+                hint="see them with",
+                commands=(f"cdigen explain --mode {self._row.name}",),
             )
 
 
@@ -175,7 +178,9 @@ def _capability_nodes(views: Views, row: ClassRow, majors: Majors, notes: Notes)
                 "warning",
                 "class-node",
                 host_path,
-                f"{host_path} {node}: {right}; create it with: nvidia-modprobe -f {source}",
+                f"{host_path} {node}: {right}",
+                hint="create it with",
+                commands=(f"nvidia-modprobe -f {source}",),
             )
         else:
             yield node

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cdigen.findings import Remedy
+
 if TYPE_CHECKING:
     from cdigen.inventory import ClassName
 
@@ -61,7 +63,8 @@ class ClassRow:
     Attributes:
         name: the vendor's word for the mode.
         nodes: in the order in which they are offered.
-        absent: what is missing if there is no device, and how it would come.
+        absent: what is missing if there is no device.
+        remedy: how it would come.
         source: letters of the module's list of sources.
         capabilities: files of procfs that tell the minor of a capability node that comes with the devices, and what
             it gives the right to.
@@ -72,6 +75,7 @@ class ClassRow:
     name: ClassName
     nodes: tuple[NodeRow, ...]
     absent: str
+    remedy: Remedy
     source: str
     capabilities: tuple[tuple[str, str], ...] = ()
     files: tuple[FileRow, ...] = ()
@@ -89,7 +93,8 @@ CLASSES = (
             NodeRow("/dev", "nvidia-modeset", "mode setting", minor=254, driver="nvidia-modeset"),
             NodeRow("/dev/nvidia-caps", "nvidia-cap", "a capability", is_numbered=True, driver="nvidia-cap"),
         ),
-        "there is no device node of the NVIDIA driver; create them with: cdigen nodes --create",
+        "there is no device node of the NVIDIA driver",
+        Remedy("create them with", ("cdigen nodes --create",)),
         "T, M",
     ),
     ClassRow(
@@ -103,8 +108,11 @@ CLASSES = (
                 driver="channel",
             ),
         ),
-        "there is no IMEX channel, /dev/nvidia-caps-imex-channels/channel<N>; the nvidia module makes channel0 when it"
-        " is loaded with NVreg_CreateImexChannel0=1 (555 and later); others: see docs/classes.md",
+        "there is no IMEX channel, /dev/nvidia-caps-imex-channels/channel<N>",
+        Remedy(
+            "load the module nvidia with NVreg_CreateImexChannel0=1 (555 and later), which makes channel0; for others"
+            " see docs/classes.md"
+        ),
         "T, M",
     ),
     ClassRow(
@@ -114,8 +122,8 @@ CLASSES = (
             NodeRow("/dev", "nvidia-nvswitch", "an NVSwitch", is_numbered=True, driver="nvidia-nvswitch"),
             NodeRow("/dev", "nvidia-nvlink", "control of NVLink", minor=0, driver="nvidia-nvlink", is_device=False),
         ),
-        "there is no NVSwitch, /dev/nvidia-nvswitch<N>; on a machine that has some, create their nodes with:"
-        " cdigen nodes --create",
+        "there is no NVSwitch, /dev/nvidia-nvswitch<N>",
+        Remedy("on a machine that has some, create their nodes with", ("cdigen nodes --create",)),
         "T, M",
         capabilities=(
             (
@@ -127,8 +135,8 @@ CLASSES = (
     ClassRow(
         "gds",
         (NodeRow("/dev", "nvidia-fs", "GPUDirect Storage", is_numbered=True),),
-        "there is no GPUDirect Storage, /dev/nvidia-fs<N>; load its module with: modprobe nvidia-fs (package"
-        " nvidia-fs)",
+        "there is no GPUDirect Storage, /dev/nvidia-fs<N>",
+        Remedy("install the package nvidia-fs and load its module with", ("modprobe nvidia-fs",)),
         "T, F",
         files=(
             FileRow("/run/udev", "dir", "data", "udev's database, by which cuFile tells disks"),
@@ -139,7 +147,8 @@ CLASSES = (
     ClassRow(
         "gdrcopy",
         (NodeRow("/dev", "gdrdrv", "GDRCopy"),),
-        "there is no GDRCopy, /dev/gdrdrv; load its module with: modprobe gdrdrv (package gdrdrv-dkms or gdrcopy-kmod)",
+        "there is no GDRCopy, /dev/gdrdrv",
+        Remedy("install the package gdrdrv-dkms or gdrcopy-kmod and load its module with", ("modprobe gdrdrv",)),
         "T, G",
         is_foreign=True,
     ),
@@ -149,8 +158,11 @@ CLASSES = (
             NodeRow("/dev/infiniband", "uverbs", "an RDMA device", is_numbered=True),
             NodeRow("/dev/infiniband", "rdma_cm", "RDMA connections", is_device=False),
         ),
-        "there is no RDMA device, /dev/infiniband/uverbs<N>; load the modules of the adapter and: modprobe -a ib_uverbs"
-        " rdma_ucm (package rdma-core, MLNX_OFED or DOCA)",
+        "there is no RDMA device, /dev/infiniband/uverbs<N>",
+        Remedy(
+            "install the package rdma-core, MLNX_OFED or DOCA, and load the adapter's modules and",
+            ("modprobe -a ib_uverbs rdma_ucm",),
+        ),
         "T, R",
         is_foreign=True,
     ),

@@ -102,7 +102,9 @@ def find_control_nodes(
                     "module-not-loaded",
                     host_path,
                     f"{one_line(host_path)} is there but /proc/devices does not know its driver, so it cannot be"
-                    f" opened: {reason}; load it with: {command}",
+                    f" opened: {reason}",
+                    hint="load it with",
+                    commands=(command,),
                 )
         elif required:
             missing.append(MissingNode(host_path=host_path, problem=node, whose="", command=command, gpu=None))
@@ -111,6 +113,8 @@ def find_control_nodes(
                 "warning",
                 "missing-node",
                 host_path,
-                f"{one_line(host_path)} {node}: {reason}; create it with: {command}",
+                f"{one_line(host_path)} {node}: {reason}",
+                hint="create it with",
+                commands=(command,),
             )
     return tuple(nodes), tuple(missing)

@@ -11,6 +11,7 @@ from cdigen.discover.catalog import (
     LINKER_CACHE_PREFIXES,
     LINKER_CACHES,
     SUBDIRECTORIES,
+    TEGRA_LIBRARY,
 )
 from cdigen.discover.notes import reason_of
 from cdigen.errors import ParseError
@@ -50,6 +51,9 @@ def _add(driver: View, directory: str | None, found: dict[str, None], notes: Not
         if set(FOREIGN_DIRECTORIES) & set(resolved.split("/")):
             notes.leave_out(driver.host_path(resolved), "forward-compatibility or stub libraries of a CUDA toolkit")
             return
+        if _is_of_tegra(driver, resolved):
+            notes.leave_out(driver.host_path(resolved), "libraries of a Tegra chip's own GPU, which has another driver")
+            return
         sets = f"{resolved}/{ALTERNATIVE_SETS}"
         driver.lstat(sets)  # fails if the directory may not be searched: one finding for it, not one a file
         found[resolved] = None
@@ -57,6 +61,12 @@ def _add(driver: View, directory: str | None, found: dict[str, None], notes: Not
             _add(driver, f"{sets}/{name}", found, notes)
     except (HostReadError, LinkError) as error:
         notes.damaged(driver.host_path(str(directory)), error, "its libraries are not looked at")
+
+
+def _is_of_tegra(driver: View, resolved: str) -> bool:
+    """Tell whether a directory below a library directory has the libraries of a Tegra chip's own GPU."""
+    is_private = not {"tegra", ALTERNATIVE_SETS}.isdisjoint(resolved.split("/"))
+    return is_private and driver.lstat(f"{resolved}/{TEGRA_LIBRARY}") is not None
 
 
 def _parent_of_target(driver: View, path: str, notes: Notes) -> str | None:

@@ -79,7 +79,8 @@ def find_driver(views: Views, directories: tuple[str, ...], notes: Notes) -> Dri
             "kernel-version-unknown",
             PROC_VERSION,
             f"neither {PROC_VERSION} nor {MODULE_VERSION} tells a version (masked?), so libcuda.so.{version} cannot"
-            " be compared with the kernel module; name the host's with --procfs and --sysfs",
+            " be compared with the kernel module",
+            hint="name the host's with --procfs and --sysfs",
         )
     elif kernel.version in installed:
         version = kernel.version
@@ -88,8 +89,9 @@ def find_driver(views: Views, directories: tuple[str, ...], notes: Notes) -> Dri
             f"{other} ({one_line(views.driver.host_path(paths[0]))})" for other, paths in installed.items()
         )
         raise VersionMismatchError(
-            f"the kernel module is {kernel.version} ({kernel.source}) but the user-space driver is {found}; reboot to"
-            f" load the module that was installed with it, or install the user-space driver {kernel.version}"
+            f"the kernel module is {kernel.version} ({kernel.source}) but the user-space driver is {found}",
+            hint="reboot to load the module that was installed with it, or install the user-space driver"
+            f" {kernel.version}",
         )
     for other, paths in installed.items():
         if other != version:
@@ -163,7 +165,7 @@ def find_libcudas(driver: View, directories: tuple[str, ...], notes: Notes) -> d
             except (HostReadError, LinkError) as error:
                 notes.damaged(driver.host_path(f"{directory}/{name}"), error, "it is not injected")
                 continue
-            if place is None or place[1].kind != "file":
+            if place is None:
                 continue
             version = place[0].rpartition("/libcuda.so.")[2]
             if is_version_suffix(version) and place[0] not in found.setdefault(version, []):
@@ -197,12 +199,12 @@ def _no_libcuda(views: Views, kernel: KernelModule | None) -> NoDriverError | In
     if kernel is not None:
         return IncompleteError(
             f"the kernel module {kernel.version} is loaded ({kernel.source}) but there is no"
-            f" libcuda.so.{kernel.version} below {root};"
-            f" install the user-space driver {kernel.version}, or name its directory with --driver-root"
+            f" libcuda.so.{kernel.version} below {root}",
+            hint=f"install the user-space driver {kernel.version}, or name its directory with --driver-root",
         )
     return NoDriverError(
-        f"no NVIDIA driver: neither {PROC_VERSION} nor a libcuda.so.<version> below {root};"
-        " install the driver, or name its directory with --driver-root"
+        f"no NVIDIA driver: neither {PROC_VERSION} nor a libcuda.so.<version> below {root}",
+        hint="install the driver, or name its directory with --driver-root",
     )
 
 
@@ -210,14 +212,17 @@ def _only_version(views: Views, installed: dict[str, list[str]]) -> str:
     if len(installed) > 1:
         paths = " and ".join(one_line(views.driver.host_path(paths[0])) for paths in installed.values())
         raise VersionMismatchError(
-            f"several user-space drivers ({paths}) and no kernel module that tells which one runs;"
-            " load the module (modprobe nvidia), or remove the drivers that are not in use"
+            f"several user-space drivers ({paths}) and no kernel module that tells which one runs",
+            hint="remove the drivers that are not in use, or load the module with",
+            commands=("modprobe nvidia",),
         )
     version = next(iter(installed))
     if not _has_gpu_node(views.dev):
         raise NoDriverError(
             f"the user-space driver {version} is installed but the kernel module is not loaded: no"
-            f" {PROC_VERSION}, no {MODULE_VERSION} and no /dev/nvidia<N>; load it with: modprobe nvidia"
+            f" {PROC_VERSION}, no {MODULE_VERSION} and no /dev/nvidia<N>",
+            hint="load it with",
+            commands=("modprobe nvidia",),
         )
     return version
 

@@ -53,8 +53,9 @@ def find_drm_nodes(views: Views, bdf: str, by_path: dict[str, list[str]], notes:
                     "warning",
                     "missing-node",
                     views.dev.host_path(path),
-                    f"{views.dev.host_path(path)} of GPU {bdf} is missing; graphics programs will not find it;"
-                    " run: udevadm trigger",
+                    f"{views.dev.host_path(path)} of GPU {bdf} is missing; graphics programs will not find it",
+                    hint="let udev create it",
+                    commands=("udevadm trigger --subsystem-match=drm",),
                 )
                 continue
             nodes.append(node)

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.discover.catalog import CONTROL_NODES
-from cdigen.discover.gpus import PROC_GPUS
 from cdigen.discover.majors import PROC_DEVICES, find_majors
 from cdigen.discover.mig import COMPUTE_INSTANCE, GPU_INSTANCE, PROC_CAPABILITIES
+from cdigen.discover.pci import PROC_GPUS, SEE_KERNEL_LOG
 from cdigen.discover.wanted import WantedNode, judge_node
 from cdigen.errors import ParseError
 from cdigen.host import HostReadError, LinkError
@@ -64,7 +64,8 @@ def find_expected_nodes(views: Views, notes: Notes) -> tuple[ExpectedNode, ...]:
             "majors-unknown",
             PROC_DEVICES,
             f"{PROC_DEVICES} tells no major number of the driver, which is loaded, so only minors are compared and no"
-            " node can be made; name the host's procfs with --procfs",
+            " node can be made",
+            hint="name the host's procfs with --procfs",
         )
     params = _read_settings(views.system, PROC_PARAMS, notes)
     wanted: dict[str, WantedNode] = {}
@@ -105,7 +106,13 @@ def _gpus(system: View, params: DeviceFileParameters, notes: Notes) -> Iterator[
         try:
             minor = _minor_of_gpu(system.read(source) or b"")
         except (ParseError, HostReadError, LinkError) as error:
-            notes.damaged(source, error, "which device node this GPU has is not known; see: dmesg | grep NVRM")
+            notes.damaged(
+                source,
+                error,
+                "which device node this GPU has is not known",
+                hint=SEE_KERNEL_LOG.hint,
+                commands=SEE_KERNEL_LOG.commands,
+            )
             continue
         if minor is not None:
             yield WantedNode(

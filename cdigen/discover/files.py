@@ -9,7 +9,7 @@ from cdigen.discover.catalog import (
     FIRMWARE_DIRECTORIES,
     FileRow,
 )
-from cdigen.discover.notes import is_safe_name, reason_of
+from cdigen.discover.notes import NOT_A_FILE, is_safe_name, reason_of
 from cdigen.errors import ParseError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import Driver, DriverFile
@@ -54,6 +54,7 @@ def _find_row(row: FileRow, view: View, directories: tuple[str, ...], driver: Dr
                         group=row.group,
                         why=f"catalog: {row.reason}",
                         asks_for=_asks_for(row, view, resolved, notes),
+                        bits=row.bits,
                     )
                 )
             if found:
@@ -76,11 +77,13 @@ def _matches(view: View, pattern: str, notes: Notes) -> list[tuple[str, str]]:
             target = view.find(path)
             if target is None:
                 if star or _is_link(view, path):
-                    notes.leave_out(view.host_path(path), "a link that leads to nothing")
+                    notes.dangling(view, path)
             elif target[1].kind == "file" and is_safe_name(match):
                 found.append((match, target[0]))
-            else:
+            elif target[1].kind == "file" or (star and target[1].kind == "dir"):
                 notes.leave_out(view.host_path(path), "not a regular file with an ordinary name")
+            else:
+                notes.damaged(view.host_path(path), ParseError(NOT_A_FILE), "it is not injected")
     except (HostReadError, LinkError) as error:
         notes.damaged(view.host_path(pattern), error, "it is not injected")
     return found
@@ -107,7 +110,8 @@ def _asks_for(row: FileRow, view: View, path: str, notes: Notes) -> tuple[str, .
             "warning",
             "configuration-file",
             host_path,
-            f"{host_path}: {reason_of(error)}; it is injected as it is; reinstall its package",
+            f"{host_path}: {reason_of(error)}; it is injected as it is",
+            hint="reinstall the package that it belongs to",
         )
         return ()
 

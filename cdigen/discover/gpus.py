@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from cdigen.discover.devices import GPU_NODE, find_right_node
 from cdigen.discover.drm import find_by_path_names, find_drm_nodes
 from cdigen.discover.mig import MigFinder, without_shared_uuids
+from cdigen.discover.pci import PROC_GPUS, SEE_KERNEL_LOG, find_lost_gpus, lost_gpu
 from cdigen.errors import IncompleteError, ParseError
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import DeviceNode, Gpu, MissingNode
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 AskNvml = Literal["auto", "never", "always"]
 """When NVML is asked; "auto" is where procfs cannot tell: UUIDs that it does not know, and those of MIG devices."""
-
-PROC_GPUS = "/proc/driver/nvidia/gpus"
 
 _BDF = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 
@@ -92,7 +91,8 @@ def find_gpus(
             "mig-order",
             PROC_GPUS,
             "MIG devices are named by index in the order of procfs and have no UUID, as NVML was not asked or did not"
-            " answer; nvidia-smi -L may count them in another order; pip install 'cdigen[nvml]' lets NVML tell",
+            " answer; nvidia-smi -L may count them in another order",
+            hint="install nvidia-ml-py into cdigen's environment, so that NVML can be asked",
         )
     uuids = [
         answer.uuid if answer and gpu.uuid is None else gpu.uuid for gpu, answer in zip(listed, answers, strict=True)
@@ -146,13 +146,21 @@ def _list(views: Views, notes: Notes) -> list[_Listed]:
         try:
             information = _read_information(views, bdf)
         except (ParseError, HostReadError, LinkError) as error:
-            notes.damaged(path, error, "this GPU is not offered; see: dmesg | grep NVRM")
+            notes.damaged(
+                path, error, "this GPU is not offered", hint=SEE_KERNEL_LOG.hint, commands=SEE_KERNEL_LOG.commands
+            )
             continue
         if information.excluded:
             notes.add("note", "gpu-excluded", bdf, f"GPU {bdf} is excluded (NVreg_ExcludedGpus) and is not offered")
             notes.leave_out(path, "the GPU is excluded by the driver's NVreg_ExcludedGpus")
         elif information.minor is None:
-            notes.damaged(path, ParseError("no Device Minor"), "this GPU is not offered; see: dmesg | grep NVRM")
+            notes.damaged(
+                path,
+                ParseError("no Device Minor"),
+                "this GPU is not offered",
+                hint=SEE_KERNEL_LOG.hint,
+                commands=SEE_KERNEL_LOG.commands,
+            )
         else:
             listed.append(
                 _Listed(
@@ -163,19 +171,38 @@ def _list(views: Views, notes: Notes) -> list[_Listed]:
                     model=information.model,
                 )
             )
+    _note_lost(views, notes)
     if not listed:
         raise IncompleteError(
-            f"{PROC_GPUS} lists no GPU that can be used; see what the kernel log says of NVRM: dmesg | grep NVRM"
+            f"{PROC_GPUS} lists no GPU that can be used", hint=SEE_KERNEL_LOG.hint, commands=SEE_KERNEL_LOG.commands
         )
     by_minor: dict[int, str | None] = {}
     for gpu in listed:
         if gpu.minor in by_minor:
             raise IncompleteError(
-                f"{PROC_GPUS}: {by_minor[gpu.minor]} and {gpu.bdf} both have Device Minor {gpu.minor};"
-                " name the host's procfs with --procfs"
+                f"{PROC_GPUS}: {by_minor[gpu.minor]} and {gpu.bdf} both have Device Minor {gpu.minor}",
+                hint="name the host's procfs with --procfs",
             )
         by_minor[gpu.minor] = gpu.bdf
     return listed
+
+
+def _note_lost(views: Views, notes: Notes) -> None:
+    try:
+        lost = find_lost_gpus(views.system)
+    except (HostReadError, LinkError) as error:
+        notes.fail_to_read(error, "whether the driver has lost a GPU is not known")
+        return
+    for finding in map(lost_gpu, lost):
+        remedy = finding.remedy
+        notes.add(
+            finding.level,
+            finding.code,
+            finding.subject,
+            finding.message,
+            hint=remedy.hint,
+            commands=remedy.commands,
+        )
 
 
 def _read_information(views: Views, bdf: str) -> GpuInformation:
@@ -224,8 +251,9 @@ def _list_by_minor(views: Views) -> list[_Listed]:
             present.append(_Listed(bdf=None, minor=minor, uuid=None, uuid_text=None, model=None))
     if not present:
         raise IncompleteError(
-            f"no GPU: {PROC_GPUS} is not there and there is no /dev/nvidia<N>; load the module with: modprobe nvidia,"
-            " or name the host's procfs with --procfs"
+            f"no GPU: {PROC_GPUS} is not there and there is no /dev/nvidia<N>",
+            hint="name the host's procfs with --procfs, or load the module with",
+            commands=("modprobe nvidia",),
         )
     return present
 
@@ -252,7 +280,9 @@ def _match(listed: list[_Listed], facts: NvmlFacts | None, notes: Notes) -> list
                 "warning",
                 "nvml-disagrees",
                 gpu.name,
-                f"GPU {gpu.name}: {reason}; what procfs says is taken; see: nvidia-smi -L",
+                f"GPU {gpu.name}: {reason}; what procfs says is taken",
+                hint="compare with",
+                commands=("nvidia-smi -L",),
             )
         answers.append(answer)
     for extra in sorted(by_bdf.keys() - {gpu.bdf for gpu in listed}) if listed[0].bdf is not None else ():
@@ -277,8 +307,8 @@ def _unmasked(
         "warning",
         "procfs-masked",
         PROC_GPUS,
-        f"{PROC_GPUS} is not there (masked?), so the GPUs are numbered by minor and have no UUID and no DRM nodes;"
-        " name the host's procfs with --procfs",
+        f"{PROC_GPUS} is not there (masked?), so the GPUs are numbered by minor and have no UUID and no DRM nodes",
+        hint="name the host's procfs with --procfs",
     )
     return listed, [None] * len(listed)
 
@@ -291,8 +321,9 @@ def _usable_uuid(gpu: _Listed, uuid: str | None, uuids: list[str | None], notes:
                 "warning",
                 "uuid-unknown",
                 gpu.bdf,
-                f"GPU {gpu.bdf} has no known UUID yet{text} and is named by index only; it has one once a"
-                " program has used it: run nvidia-smi, then generate again",
+                f"GPU {gpu.bdf} has no known UUID yet{text} and is named by index only",
+                hint="it has one once a program has used it",
+                commands=("nvidia-smi", "cdigen generate"),
             )
         return None
     if uuids.count(uuid) > 1:

@@ -116,7 +116,7 @@ def _find_files(
                     unusable.append(UnusableLibrary(host_path=host_path, names=(name,), reason=reason_of(error)))
                     continue
                 if target is None:
-                    notes.leave_out(view.host_path(path), "a link that leads to nothing")
+                    notes.dangling(view, path)
                 elif target[1].kind != "dir" or ".so" in name:  # one beside the libraries is nothing of ours
                     file = files.setdefault(target[0], _File(target[0]))
                     entry = view.lstat(path)
@@ -145,7 +145,7 @@ def _classify(file: _File, view: View, version: str, notes: Notes) -> bool:
         notes.leave_out(host_path, "its name has characters that no library's name has")
         return False
     if not is_safe_path(host_path):
-        notes.damaged(host_path, ParseError(UNSAFE_PATH), "it is not injected; rename it")
+        notes.damaged(host_path, ParseError(UNSAFE_PATH), "it is not injected", hint="rename it")
         return False
     file.row = next((row for row in LIBRARIES if matches_stem(file.stem, row.stem)), None)
     if file.row is None:

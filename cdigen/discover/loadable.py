@@ -46,7 +46,7 @@ def find_loadable(view: View, paths: Iterable[str], driver: Driver, notes: Notes
     for path in paths:
         try:
             target = view.find(path)
-            if target is None or target[1].kind != "file":
+            if target is None:
                 continue
             host_path = view.host_path(target[0])
             elf = view.host.elf(host_path)

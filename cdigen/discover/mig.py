@@ -86,8 +86,9 @@ class MigFinder:
                     "warning",
                     "mig-without-compute-instance",
                     bdf,
-                    f"GPU instance {gi} of GPU {bdf} has no compute instance, so it is no device; create one with:"
-                    f" nvidia-smi mig -i {bdf} -gi {gi} -cci",
+                    f"GPU instance {gi} of GPU {bdf} has no compute instance, so it is no device",
+                    hint="create one with",
+                    commands=(f"nvidia-smi mig -i {bdf} -gi {gi} -cci",),
                 )
         enabled = None if nvml is None else nvml.mig_enabled
         if not places:
@@ -99,8 +100,10 @@ class MigFinder:
                     "warning",
                     "mig-without-instances",
                     bdf,
-                    f"MIG is enabled on GPU {bdf}, which has no MIG device, so it is not offered; create some with:"
-                    f" nvidia-smi mig -i {bdf} -cgi PROFILE -C, or disable MIG with: nvidia-smi -i {bdf} -mig 0",
+                    f"MIG is enabled on GPU {bdf}, which has no MIG device, so it is not offered",
+                    hint="create MIG devices (nvidia-smi mig -cgi) or disable MIG (nvidia-smi -mig 0); the profiles are"
+                    " listed by",
+                    commands=(f"nvidia-smi mig -i {bdf} -lgip",),
                 )
                 return MigFound(instances=())
             return MigFound(instances=None)
@@ -176,7 +179,12 @@ class MigFinder:
 
     def _disagree(self, bdf: str, what: str) -> None:
         self._notes.add(
-            "warning", "nvml-disagrees", bdf, f"GPU {bdf}: {what}; generate again once nobody changes MIG instances"
+            "warning",
+            "nvml-disagrees",
+            bdf,
+            f"GPU {bdf}: {what}",
+            hint="generate again once nobody changes MIG instances",
+            commands=("cdigen generate",),
         )
 
     @staticmethod

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from cdigen.errors import CdigenError, FailedRead, one_line
 from cdigen.findings import Finding, Level, Remedy
-from cdigen.host import HostReadError
+from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import LeftOut
+
+if TYPE_CHECKING:
+    from cdigen.host import View
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,254}")
 _UNSAFE_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last: bytes that are not UTF-8
 
+NOT_A_FILE = "not a regular file"
 UNSAFE_PATH = "its path has control characters or is not UTF-8, which no spec can hold"
 
 
@@ -54,6 +59,23 @@ class Notes:
     def leave_out(self, host_path: str, reason: str) -> None:
         """Note that a file was found and is not injected. The first reason for a path counts."""
         self._left_out.setdefault(one_line(host_path), one_line(reason))
+
+    def dangling(self, view: View, path: str) -> None:
+        """Note a link in a view that leads to nothing; where it leaves the view's root, by a finding."""
+        host_path = view.host_path(path)
+        self.leave_out(host_path, "a link that leads to nothing")
+        try:
+            outside = view.leads_out(path)
+        except (HostReadError, LinkError):
+            return  # it would not be looked at
+        if outside is not None:
+            self.add(
+                "warning",
+                "link-leads-out",
+                host_path,
+                f"{host_path} leads to {outside}, out of the driver root, so it is not injected",
+                hint="make it a link within the driver root, or leave out --driver-root",
+            )
 
     def damaged(
         self,

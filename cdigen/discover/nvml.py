@@ -39,14 +39,22 @@ def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[st
         notes.damaged(path, error, f"NVML is not asked and {_CONSEQUENCE}")
         return None
     except NvmlError as error:
-        if error.reason == NVML_NOT_INSTALLED:
-            notes.add("note", "nvml-not-installed", path, f"NVML is not asked, so {_CONSEQUENCE}: {error.reason}")
-        elif error.reason != NVML_NOT_RECORDED:  # whoever wants the answer says then what it leaves unknown
+        if error.code == NVML_NOT_INSTALLED:
+            notes.add(
+                "note",
+                error.code,
+                path,
+                f"NVML is not asked, as {error.reason}, so {_CONSEQUENCE}",
+                hint="install nvidia-ml-py into cdigen's environment",
+            )
+        elif error.code != NVML_NOT_RECORDED:  # whoever wants the answer says then what it leaves unknown
             notes.add(
                 "warning",
                 "nvml",
                 path,
-                f"NVML gives no answer: {error.reason}; {_CONSEQUENCE}; see what it says to: nvidia-smi -L",
+                f"NVML gives no answer: {error.reason}; {_CONSEQUENCE}",
+                hint="see what it says to",
+                commands=("nvidia-smi -L",),
             )
         return None
     if facts.driver_version not in (None, version):
@@ -54,8 +62,8 @@ def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[st
             "warning",
             "nvml",
             path,
-            f"NVML answers for driver {facts.driver_version}, not {version}; its answer is not used and {_CONSEQUENCE};"
-            " ask on the host itself, or name its driver with --driver-root",
+            f"NVML answers for driver {facts.driver_version}, not {version}; its answer is not used and {_CONSEQUENCE}",
+            hint="ask on the host itself, or name its driver with --driver-root",
         )
         return None
     for problem in facts.problems:
@@ -63,7 +71,9 @@ def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[st
             "warning",
             "nvml",
             path,
-            f"NVML does not tell everything: {problem}; procfs alone counts there; see: nvidia-smi -q",
+            f"NVML does not tell everything: {problem}; procfs alone counts there",
+            hint="see",
+            commands=("nvidia-smi -q",),
         )
     return facts
 
@@ -91,6 +101,7 @@ def _find_library(views: Views, notes: Notes, version: str, directories: tuple[s
         "warning",
         "nvml",
         name,
-        f"NVML is not asked: there is no {name}{why}; {_CONSEQUENCE}; install the user-space driver {version}",
+        f"NVML is not asked: there is no {name}{why}; {_CONSEQUENCE}",
+        hint=f"install the user-space driver {version}",
     )
     return None

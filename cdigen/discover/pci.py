@@ -8,12 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cdigen.findings import Finding, Remedy
 from cdigen.host import HostReadError, LinkError
 
 if TYPE_CHECKING:
     from cdigen.host import View
 
 BUS = "/sys/bus/pci/devices"
+GPU_LOST = "gpu-lost"
+"""The code of what a scan and a diagnosis say of a GPU that the driver has lost."""
+
+SEE_KERNEL_LOG = Remedy("see what the driver says in the kernel log", ("dmesg | grep -i nvrm",))
+PROC_GPUS = "/proc/driver/nvidia/gpus"
 
 _OF_NVIDIA = "/sys/bus/pci/drivers/nvidia"
 _VENDOR = "0x10de"
@@ -75,6 +81,35 @@ def find_gpus_of_nvidia(system: View) -> tuple[str, ...]:
     """
     bound = (name for name in system.names(_OF_NVIDIA) if ":" in name)  # beside files such as bind and new_id
     return tuple(name for name in bound if system.find(f"{_OF_NVIDIA}/{name}/physfn") is None)
+
+
+def find_lost_gpus(system: View) -> tuple[str, ...]:
+    """Return the PCI addresses of the GPUs that are bound to the driver nvidia and that it no longer lists, sorted.
+
+    The driver lists every GPU that it has taken, used or not, and strikes one out that fell off the bus. Where procfs
+    is masked, nothing can be said.
+
+    Raises:
+        HostReadError, LinkError: procfs or sysfs cannot be looked at.
+    """
+    if system.find(PROC_GPUS) is None:
+        return ()
+    listed = system.names(PROC_GPUS)
+    return tuple(bdf for bdf in find_gpus_of_nvidia(system) if bdf not in listed)
+
+
+def lost_gpu(bdf: str) -> Finding:
+    """Return what there is to say of a GPU of `find_lost_gpus`."""
+    return Finding(
+        level="warning",
+        code=GPU_LOST,
+        subject=bdf,
+        message=f"GPU {bdf} is bound to nvidia on the PCI bus, but the driver does not list it in {PROC_GPUS}, so it is"
+        " not offered",
+        remedy=Remedy(
+            f"if it fell off the bus, power-cycle the machine; {SEE_KERNEL_LOG.hint}", SEE_KERNEL_LOG.commands
+        ),
+    )
 
 
 def _text(system: View, path: str) -> str | None:

@@ -16,10 +16,9 @@ from cdigen.discover.devices import find_right_node
 from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import MODULE, find_kernel_version, find_libcudas, has_gpu_node, has_module
 from cdigen.discover.files import OS_RELEASE
-from cdigen.discover.gpus import PROC_GPUS
 from cdigen.discover.majors import find_majors
 from cdigen.discover.notes import Notes
-from cdigen.discover.pci import find_bound_driver, find_gpus_of_nvidia, find_pci_bus
+from cdigen.discover.pci import PROC_GPUS, find_bound_driver, find_lost_gpus, find_pci_bus
 from cdigen.discover.platform import find_platform
 from cdigen.errors import ParseError, one_line
 from cdigen.host import HostReadError, LinkError
@@ -122,9 +121,8 @@ def _lacking_of_module(views: Views, *, makes_nodes: bool) -> Iterator[str]:
     if system.find(PROC_GPUS) is None:  # masked
         return
     listed = system.names(PROC_GPUS)
-    for bdf in find_gpus_of_nvidia(system):
-        if bdf not in listed:
-            yield f"GPU {one_line(bdf)} is not in {PROC_GPUS}"
+    for bdf in find_lost_gpus(system):
+        yield f"GPU {one_line(bdf)} is not in {PROC_GPUS}"
     for bdf in listed:
         minor_of_gpu = _minor_of_gpu(system, bdf)
         if minor_of_gpu is not None:

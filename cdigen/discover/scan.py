@@ -113,7 +113,7 @@ def _find_devices(
 def _can_be_named(host_path: str, notes: Notes) -> bool:
     if is_safe_path(host_path):
         return True
-    notes.damaged(host_path, ParseError(UNSAFE_PATH), "it is not injected; rename it")
+    notes.damaged(host_path, ParseError(UNSAFE_PATH), "it is not injected", hint="rename it")
     return False
 
 
@@ -124,12 +124,12 @@ def _at_absolute_paths(
 
     What a file asks for and is not among the libraries becomes a finding.
     """
-    names = {name.name for library in libraries if library.elf.bits == 64 for name in library.names}
+    names = {(library.elf.bits, name.name) for library in libraries for name in library.names}
     by_host_path = {library.host_path: library for library in libraries}
     extra: dict[str, set[str]] = {}
     for file in files:
         for wanted in file.asks_for:
-            if wanted in names:
+            if (file.bits, wanted) in names:
                 continue
             library = None
             if wanted.startswith("/") and wanted.isprintable():
@@ -147,7 +147,8 @@ def _at_absolute_paths(
                 "dangling-configuration",
                 file.host_path,
                 f"{one_line(file.host_path)} names {one_line(wanted)}, which is not injected; programs that"
-                " read it will not find that library; install it, or remove the file",
+                " read it will not find that library",
+                hint="install the library, or remove the file",
             )
     return tuple(
         replace(library, absolute_paths=tuple(sorted(extra[library.host_path])))

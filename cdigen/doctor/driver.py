@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdigen.discover.pci import GPU_LOST
 from cdigen.discover.scan import find_inventory
 from cdigen.doctor.diagnosis import Diagnosis, diagnosis, pass_on
 from cdigen.errors import CdigenError
+from cdigen.plan.lacking import warn_of_lacking
 from cdigen.wording import count
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from cdigen.doctor.diagnosis import Context
     from cdigen.findings import Finding
+    from cdigen.inventory import Inventory
 
 
 def check_driver(context: Context) -> tuple[Diagnosis, ...]:
@@ -37,10 +40,20 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
             f"version {driver.version}, {version}; {what}{more}",
         ),
         *_pass_on_warnings(inventory.findings),
+        *_pass_on_lacking(inventory),
     )
+
+
+def _pass_on_lacking(inventory: Inventory) -> Iterator[Diagnosis]:
+    """Yield a line for every library of the driver without which no spec is written."""
+    if inventory.failed_reads:  # it may be there
+        return
+    lacking = {(library.name, library.bits): library for library in reversed(inventory.lacking) if library.bits == 64}
+    for finding in warn_of_lacking(reversed(lacking.values()), inventory.driver.version):
+        yield pass_on("driver", finding.subject, "problem", finding)
 
 
 def _pass_on_warnings(findings: Iterable[Finding]) -> Iterator[Diagnosis]:
     for finding in findings:
-        if finding.level == "warning":
+        if finding.level == "warning" and finding.code != GPU_LOST:  # which check_pci says
             yield pass_on("driver", finding.subject, "warning", finding)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from cdigen.discover.pci import BUS, find_bound_driver, find_pci_bus
-from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, exists, run, unreadable
+from cdigen.discover.pci import BUS, find_bound_driver, find_lost_gpus, find_pci_bus, lost_gpu
+from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, exists, pass_on, run, unreadable
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context
@@ -31,7 +31,11 @@ def check_pci(context: Context) -> tuple[Diagnosis, ...]:
     except UNREADABLE as error:
         return (unreadable("pci", BUS, error),)
     if bus.gpus:
-        return tuple(_judge(system, name) for name in bus.gpus)
+        lost = _find_lost(system)
+        return tuple(
+            pass_on("pci", name, "problem", lost_gpu(name)) if name in lost else _judge(system, name)
+            for name in bus.gpus
+        )
     if not bus.is_seen:
         if context.is_recorded:
             return (diagnosis("pci", BUS, "unknown", "not-recorded", NOT_RECORDED),)
@@ -50,6 +54,13 @@ def check_pci(context: Context) -> tuple[Diagnosis, ...]:
             ),
         ),
     )
+
+
+def _find_lost(system: View) -> tuple[str, ...]:
+    try:
+        return find_lost_gpus(system)
+    except UNREADABLE:
+        return ()  # check_kernel and the scan say what cannot be read
 
 
 def _judge(system: View, name: str) -> Diagnosis:

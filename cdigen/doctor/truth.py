@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from cdigen.cdi.entries import entries_of
+from cdigen.discover.pci import GPU_LOST
 from cdigen.doctor.diagnosis import UNREADABLE, diagnosis, pass_on, run
 from cdigen.doctor.presence import (
     are_of,
@@ -26,12 +27,15 @@ from cdigen.doctor.renewal import how_to_renew
 from cdigen.errors import CdigenError, NoDriverError, ParseError
 from cdigen.findings import Remedy
 from cdigen.host import HostReadError
+from cdigen.plan.lacking import LACKING_LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from cdigen.doctor.diagnosis import Context, Diagnosis, Level
     from cdigen.doctor.spec_files import FoundSpec
+    from cdigen.errors import FailedRead
+    from cdigen.findings import Finding
 
 _DEVICE = "device "  # in the names of entries
 _CREATE_NODES = run(
@@ -53,6 +57,8 @@ class Rebuilt:
         unsure: names of devices that NVML alone can give to the right GPU, where it was not asked: UUIDs that procfs
             does not tell, and positions of MIG devices.
         unproven: names of GPUs that seem whole, and may be divided by MIG into nothing yet, which NVML alone tells.
+        findings: what the scan and the plan have to say.
+        failed_reads: what could not be read; the document is without it.
     """
 
     document: Mapping[str, object]
@@ -62,6 +68,8 @@ class Rebuilt:
     is_wide: bool
     unsure: Callable[[str], bool]
     unproven: Callable[[str], bool]
+    findings: tuple[Finding, ...]
+    failed_reads: tuple[FailedRead, ...]
 
 
 class Rebuild(Protocol):
@@ -98,7 +106,7 @@ def check_truth(context: Context, spec: FoundSpec, rebuild: Rebuild) -> tuple[Di
             *(() if context.is_recorded else find_gone(context, spec, later)),
         )
     if rebuilt is not None:
-        found = tuple(_compare(context, spec, rebuilt))
+        found = (*_compare(context, spec, rebuilt), *_pass_on_remarks(spec, rebuilt))
         return found or (diagnosis("spec", path, "ok", "true", f"true of this host: {rebuilt.summary}"),)
     if context.is_recorded:
         return (diagnosis("spec", path, "unknown", "not-recorded", "a snapshot tells only of specs that cdigen wrote"),)
@@ -107,6 +115,21 @@ def check_truth(context: Context, spec: FoundSpec, rebuild: Rebuild) -> tuple[Di
     return found or (
         diagnosis("spec", path, "ok", "nothing-gone", "everything that it mounts or makes a node of is there"),
     )
+
+
+def _pass_on_remarks(spec: FoundSpec, rebuilt: Rebuilt) -> Iterator[Diagnosis]:
+    """Yield what keeps a spec from being all that it should be, though it is what would be written now."""
+    path = spec.file.path
+    for finding in rebuilt.findings:
+        if finding.code == GPU_LOST:
+            yield pass_on("spec", path, "problem", finding)
+        elif finding.code == LACKING_LIBRARY:
+            yield pass_on("spec", path, "warning", finding)
+    mounted = mounts_of(spec.file.document or {})
+    for read in rebuilt.failed_reads:
+        if read.host_path not in mounted:  # of these it was said
+            message = f"cannot read {read.host_path}: {read.reason}; what is there may belong in the spec"
+            yield diagnosis("spec", path, "unknown", "unreadable", message, read.remedy)
 
 
 def _devices(document: Mapping[str, object]) -> dict[str, tuple[str, ...]]:

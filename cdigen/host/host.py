@@ -87,11 +87,11 @@ class HostReadError(FileError):
         return cls(path, error.strerror or str(error), number=error.errno)
 
 
-NVML_NOT_INSTALLED = "nvidia-ml-py is not installed; install it with: pip install 'cdigen[nvml]'"
-"""The reason of an `NvmlError` where the extra is not installed."""
+NVML_NOT_INSTALLED = "nvml-not-installed"
+"""The code of an `NvmlError` where the extra is not installed."""
 
-NVML_NOT_RECORDED = "the snapshot has no answer of NVML"
-"""The reason of an `NvmlError` where nobody asked when the snapshot was made."""
+NVML_NOT_RECORDED = "nvml-not-recorded"
+"""The code of an `NvmlError` where nobody asked when the snapshot was made."""
 
 
 class NvmlError(CdigenError):
@@ -103,9 +103,9 @@ class NvmlError(CdigenError):
 
     exit_code = 5
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, code: str = "nvml") -> None:
         self.reason = one_line(reason)
-        super().__init__(self.reason)
+        super().__init__(self.reason, code=code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ class LiveHost(Host):
                 self.close()
                 reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
                 raise FileError(
-                    f"cannot open {one_line(directory)}: {reason}; name a directory with {option}"
+                    f"cannot open {one_line(directory)}: {reason}", hint=f"name a directory with {option}"
                 ) from error
 
     def close(self) -> None:

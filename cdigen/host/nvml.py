@@ -43,7 +43,7 @@ def ask_nvml(library_path: str, timeout: float, *, name: str | None = None) -> N
     import importlib.util
 
     if importlib.util.find_spec("pynvml") is None:
-        raise NvmlError(NVML_NOT_INSTALLED)
+        raise NvmlError("nvidia-ml-py is not installed", code=NVML_NOT_INSTALLED)
     try:
         data = run_in_child(lambda: _answer(library_path, name or library_path), timeout=timeout, limit=_MAX_BYTES)
         return read_answer(decode_json(data))

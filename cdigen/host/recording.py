@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from cdigen.errors import ParseError
-from cdigen.host.host import FORMAT, NVML_NOT_RECORDED, Entry, Host, HostReadError, NvmlError
+from cdigen.host.host import FORMAT, NVML_NOT_INSTALLED, NVML_NOT_RECORDED, Entry, Host, HostReadError, NvmlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +119,7 @@ class RecordingHost(Host):
             raise
         except NvmlError as error:
             # Not where nobody has asked: that is true of this record too. Nor where there is no file.
-            if error.reason != NVML_NOT_RECORDED and path in self._entries:
+            if error.code not in (NVML_NOT_INSTALLED, NVML_NOT_RECORDED) and path in self._entries:
                 self._note(path, "file", nvml={"failed": error.reason})
             raise
         self._note(path, "file", nvml=render_nvml(facts))

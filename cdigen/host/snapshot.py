@@ -137,7 +137,7 @@ class SnapshotHost(Host):
         """See `Host.nvml`."""
         entry = self._entries.get(path, {})
         if "nvml" not in entry:
-            raise NvmlError(NVML_NOT_RECORDED)
+            raise NvmlError("the snapshot has no answer of NVML", code=NVML_NOT_RECORDED)
         from cdigen.host.nvml import read_answer
 
         try:
@@ -179,10 +179,20 @@ def load_snapshot(data: bytes, name: str) -> Snapshot:
     try:
         document = parse_document(data)
     except ParseError as error:
-        raise DocumentError(f"{name}: {error}; record it again with: cdigen snapshot") from error
+        raise DocumentError(
+            f"{name}: {error}",
+            hint="record it again with",
+            commands=("cdigen snapshot",),
+            subject=name,
+        ) from error
     violations = find_schema_violations(document, SCHEMA)
     if violations:
-        raise DocumentError(f"{name} is not a snapshot: {summarise(violations)}; record it again with: cdigen snapshot")
+        raise DocumentError(
+            f"{name} is not a snapshot: {summarise(violations)}",
+            hint="record it again with",
+            commands=("cdigen snapshot",),
+            subject=name,
+        )
     fields = cast("dict[str, object]", document)
     entries = cast("dict[str, dict[str, object]]", fields["entries"])
     for path, entry in entries.items():

@@ -106,6 +106,16 @@ class View:
         entry = self.lstat(resolved)
         return None if entry is None else (resolved, entry)
 
+    def leads_out(self, path: str) -> str | None:
+        """Return where on the host a path leads that leads to nothing in this view, as a link leaves the view's root.
+
+        None if it leads to nothing there either, or if the root is the host's own.
+
+        Raises:
+            LinkError, HostReadError: see `resolve`.
+        """
+        return View(self.host).resolve(self._prefix + path) if self._prefix else None
+
     def names(self, directory: str, prefixes: tuple[str, ...] = ("",), suffix: str | None = None) -> tuple[str, ...]:
         """Return the names in `directory` that begin or end so, sorted; () if it is not there. See `Host.names`.
 

@@ -86,7 +86,7 @@ def _channels(devices: ClassDevices, options: BuildOptions) -> tuple[PlannedDevi
         planned.append(PlannedDevice(name="all", gpus=(), nodes=tuple(chosen.values())))
     elif not planned:
         raise IncompleteError(
-            "an IMEX channel has no UUID, so none would have a name; add --device-name-strategy index"
+            "an IMEX channel has no UUID, so none would have a name", hint="add --device-name-strategy index"
         )
     return tuple(planned)
 
@@ -105,12 +105,14 @@ def _chosen(by_number: dict[str, DeviceNode], wanted: tuple[str, ...]) -> dict[s
     if unknown:
         raise IncompleteError(
             f"--device {', '.join(map(one_line, unknown))}: no such IMEX channel; there are"
-            f" {first_of(list(by_number), _MOST_NAMED)}; see: cdigen list --mode imex"
+            f" {first_of(list(by_number), _MOST_NAMED)}",
+            hint="see",
+            commands=("cdigen list --mode imex",),
         )
     return {number: node for number, node in by_number.items() if number in numbers}
 
 
 def _absent(devices: ClassDevices) -> IncompleteError:
-    error = IncompleteError(devices.absent)
+    error = IncompleteError(devices.absent, hint=devices.remedy.hint, commands=devices.remedy.commands)
     error.findings = devices.findings
     return error

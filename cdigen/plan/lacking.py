@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from cdigen.inventory import Inventory, LackingLibrary
     from cdigen.plan.options import BuildOptions
 
+LACKING_LIBRARY = "lacking-library"
+"""The code of the error and of the findings."""
+
 _SHOWN = 8
 
 
@@ -48,7 +51,7 @@ def refuse_lacking(lacking: Iterable[LackingLibrary], version: str) -> None:
         raise IncompleteError(
             f"the user-space driver {version} is incomplete: {first_of(parts, _SHOWN)}",
             hint=f"{remedy.hint}, or leave {'it' if len(parts) == 1 else 'them'} out with --allow-incomplete",
-            code="lacking-library",
+            code=LACKING_LIBRARY,
         )
 
 
@@ -57,7 +60,7 @@ def warn_of_lacking(lacking: Iterable[LackingLibrary], version: str) -> tuple[Fi
     return tuple(
         Finding(
             level="warning",
-            code="lacking-library",
+            code=LACKING_LIBRARY,
             subject=library.host_path or library.name,
             message=f"containers lack a library of the driver: {_describe(library)}",
             remedy=_remedy(version),

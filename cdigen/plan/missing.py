@@ -12,11 +12,10 @@ if TYPE_CHECKING:
     from cdigen.inventory import MissingNode
 
 _SHOWN = 8
-_CREATE = "nvidia-modprobe "
 
 
 def refuse_missing(missing: Iterable[MissingNode], gpus: Iterable[int]) -> None:
-    """Raise an error that names every missing node, whose it is, and the commands that create them.
+    """Raise an error that names every missing node, and whose it is.
 
     Args:
         missing: of the whole host.
@@ -42,17 +41,5 @@ def refuse_missing(missing: Iterable[MissingNode], gpus: Iterable[int]) -> None:
     if more > 0:
         parts.append(f"and {more} more")
     raise IncompleteError(
-        f"{'; '.join(parts)}; create with: cdigen nodes --create (or: {_commands(relevant[:_SHOWN])})"
+        "; ".join(parts), hint="create with", commands=("cdigen nodes --create",), code="missing-node"
     )
-
-
-def _commands(nodes: Iterable[MissingNode]) -> str:
-    """Return the driver's own commands, those with -c in one, those with -f in another."""
-    merged: dict[str, list[str]] = {}
-    for node in nodes:
-        arguments = node.command.removeprefix(_CREATE)
-        option = arguments.partition(" ")[0]
-        key = option if option in ("-c", "-f") else arguments
-        if arguments not in merged.setdefault(key, []):
-            merged[key].append(arguments)
-    return " && ".join(_CREATE + " ".join(arguments) for arguments in merged.values())

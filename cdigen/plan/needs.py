@@ -21,12 +21,14 @@ class Needs:
     Attributes:
         known: False if the facts come from a snapshot that does not have them; then the rest is empty.
         injected: NEEDED names that are injected with it, sorted.
+        lacking: NEEDED names of the driver's own that are not injected, as they are missing or cannot be used, sorted.
         from_image: NEEDED names that the image must have, such as glibc's and X11's, sorted.
         glibc: the lowest version of glibc that has all the symbols, e.g. (2, 17); None if it needs none.
     """
 
     known: bool
     injected: tuple[str, ...]
+    lacking: tuple[str, ...]
     from_image: tuple[str, ...]
     glibc: tuple[int, ...] | None
 
@@ -36,18 +38,16 @@ def injected_names(inventory: Inventory, bits: int) -> frozenset[str]:
     return frozenset(name.name for library in inventory.libraries if library.elf.bits == bits for name in library.names)
 
 
-def find_needs(elf: ElfFacts, injected: frozenset[str]) -> Needs:
-    """Return what `elf` needs.
-
-    Args:
-        elf: the file's headers.
-        injected: see `injected_names`.
-    """
-    needed = elf.needed or ()
+def find_needs(inventory: Inventory, elf: ElfFacts) -> Needs:
+    """Return what `elf` needs, a file of the `inventory`."""
+    needed = set(elf.needed or ())
+    injected = injected_names(inventory, elf.bits)
+    lacking = {library.name for library in inventory.lacking if library.bits == elf.bits} - injected
     return Needs(
         known=elf.needed is not None,
-        injected=tuple(sorted(set(needed) & injected)),
-        from_image=tuple(sorted(set(needed) - injected)),
+        injected=tuple(sorted(needed & injected)),
+        lacking=tuple(sorted(needed & lacking)),
+        from_image=tuple(sorted(needed - injected - lacking)),
         glibc=glibc_floor(elf.versions) if elf.versions is not None else None,
     )
 

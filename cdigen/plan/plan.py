@@ -33,6 +33,8 @@ CONTAINER_LIBRARY_DIRECTORIES_32 = ("/usr/lib/i386-linux-gnu", "/usr/lib")
 MOUNT_OPTIONS = ("ro", "nosuid", "nodev", "bind")
 """A file of the driver: nothing in a container has a reason to change it."""
 
+_32_BIT = "32-bit; injected with --compat32"
+
 SOCKET_OPTIONS = ("nosuid", "nodev", "noexec", "bind")
 """A socket: connecting to it needs write permission, so it is not read-only."""
 
@@ -174,13 +176,16 @@ def _all_mounts(
 ) -> Iterator[PlannedMount]:
     for library in inventory.libraries:
         if library.elf.bits == 32 and not options.compat32:
-            left_out.setdefault(library.host_path, "32-bit; injected with --compat32")
+            left_out.setdefault(library.host_path, _32_BIT)
         elif library.host_path not in chosen:
             left_out.setdefault(library.host_path, _not_chosen(library.group))
         else:
             places = directories if library.elf.bits == 64 else CONTAINER_LIBRARY_DIRECTORIES_32
             yield from _library_mounts(library, places, chosen[library.host_path])
     for file in inventory.files:
+        if file.bits == 32 and not options.compat32:
+            left_out.setdefault(file.host_path, _32_BIT)
+            continue
         if file.group not in options.capabilities:
             left_out.setdefault(file.host_path, _not_chosen(file.group))
             continue
@@ -268,7 +273,7 @@ def _devices(inventory: Inventory, options: BuildOptions) -> tuple[PlannedDevice
     refuse_missing(inventory.missing, (gpu.index for gpu in gpus))
     singles = [device for gpu in gpus for device in _devices_of(gpu)]
     if not singles:
-        raise IncompleteError(_nothing_to_offer(options.coherent))
+        raise _nothing_to_offer(options.coherent)
     devices = [
         PlannedDevice(name=name, gpus=device.gpus, nodes=device.nodes, mig=device.mig)
         for device in singles
@@ -278,20 +283,26 @@ def _devices(inventory: Inventory, options: BuildOptions) -> tuple[PlannedDevice
         offered = tuple(gpu for gpu in gpus if gpu.mig != ())
         devices.append(PlannedDevice(name="all", gpus=offered, nodes=_union(device.nodes for device in singles)))
     elif not devices:
-        raise IncompleteError("no GPU has a known UUID, so none would have a name; add --device-name-strategy index")
+        raise IncompleteError(
+            "no GPU has a known UUID, so none would have a name", hint="add --device-name-strategy index"
+        )
     if options.none_device:
         devices.append(PlannedDevice(name="none", gpus=(), nodes=(), env=(_VOID,)))
     return tuple(devices)
 
 
-def _nothing_to_offer(coherent: bool | None) -> str:
+def _nothing_to_offer(coherent: bool | None) -> IncompleteError:
     if coherent is None:
-        return (
-            "no device: MIG is enabled on every GPU and there is no MIG device; create some with:"
-            " nvidia-smi mig -cgi PROFILE -C, or disable MIG with: nvidia-smi -mig 0"
+        return IncompleteError(
+            "no device: MIG is enabled on every GPU and there is no MIG device",
+            hint="create MIG devices (nvidia-smi mig -cgi) or disable MIG (nvidia-smi -mig 0); the profiles are"
+            " listed by",
+            commands=("nvidia-smi mig -lgip",),
         )
     which = "coherent" if coherent else "non-coherent"
-    return f"no GPU is known to be {which}; NVML alone tells, ask it with: --nvml always"
+    return IncompleteError(
+        f"no GPU is known to be {which}, which only NVML can tell", hint="let it be asked with --nvml always"
+    )
 
 
 def _devices_of(gpu: Gpu) -> Iterator[PlannedDevice]:

@@ -118,7 +118,7 @@ REFUSALS = (
         code=4,
         message=(
             f"several user-space drivers ({LIBDIR}/libcuda.so.{OTHER_VERSION} and {LIBCUDA}) and no kernel module that"
-            " tells which one runs; load the module (modprobe nvidia), or remove the drivers that are not in use"
+            " tells which one runs; remove the drivers that are not in use, or load the module with: modprobe nvidia"
         ),
     ),
     Refusal(
@@ -134,13 +134,13 @@ REFUSALS = (
         name="no nvidiactl",
         entries=without(minimal_entries(), "/dev/nvidiactl"),
         code=5,
-        message="/dev/nvidiactl is missing; create with: cdigen nodes --create (or: nvidia-modprobe -c 255)",
+        message="/dev/nvidiactl is missing; create with: cdigen nodes --create",
     ),
     Refusal(
         name="no nvidia-uvm",
         entries=without(minimal_entries(), "/dev/nvidia-uvm"),
         code=5,
-        message="/dev/nvidia-uvm is missing; create with: cdigen nodes --create (or: nvidia-modprobe -u -c 0)",
+        message="/dev/nvidia-uvm is missing; create with: cdigen nodes --create",
     ),
     Refusal(
         name="no device nodes",
@@ -148,7 +148,7 @@ REFUSALS = (
         code=5,
         message=(
             "/dev/nvidiactl, /dev/nvidia-uvm, /dev/nvidia0 (GPU 0000:01:00.0) are missing; create with: cdigen nodes"
-            " --create (or: nvidia-modprobe -c 255 -c 0 && nvidia-modprobe -u -c 0)"
+            " --create"
         ),
         warnings=(
             (
@@ -156,10 +156,13 @@ REFUSALS = (
                 " nvidia-modprobe -u -c 0"
             ),
             "/dev/nvidia-modeset is missing: mode setting, for Vulkan and displays; create it with: nvidia-modprobe -m",
-            ("/dev/dri/card0 of GPU 0000:01:00.0 is missing; graphics programs will not find it; run: udevadm trigger"),
             (
-                "/dev/dri/renderD128 of GPU 0000:01:00.0 is missing; graphics programs will not find it; run: udevadm"
-                " trigger"
+                "/dev/dri/card0 of GPU 0000:01:00.0 is missing; graphics programs will not find it; let udev"
+                " create it: udevadm trigger --subsystem-match=drm"
+            ),
+            (
+                "/dev/dri/renderD128 of GPU 0000:01:00.0 is missing; graphics programs will not find it; let udev"
+                " create it: udevadm trigger --subsystem-match=drm"
             ),
         ),
     ),
@@ -167,17 +170,15 @@ REFUSALS = (
         name="nvidiactl is a file",
         entries={**minimal_entries(), "/dev/nvidiactl": {"kind": "file"}},
         code=5,
-        message=(
-            "/dev/nvidiactl is not a character device; create with: cdigen nodes --create (or: nvidia-modprobe -c 255)"
-        ),
+        message=("/dev/nvidiactl is not a character device; create with: cdigen nodes --create"),
     ),
     Refusal(
         name="no GPU",
         entries=minimal_entries(gpus=0),
         code=5,
         message=(
-            "/proc/driver/nvidia/gpus lists no GPU that can be used; see what the kernel log says of NVRM:"
-            " dmesg | grep NVRM"
+            "/proc/driver/nvidia/gpus lists no GPU that can be used; see what the driver says in the kernel"
+            " log: dmesg | grep -i nvrm"
         ),
     ),
     *(
@@ -230,7 +231,7 @@ REFUSALS = (
         code=5,
         message=(
             "/dev/nvidiactl cannot be looked at (leads through more than 40 symbolic links);"
-            " create with: cdigen nodes --create (or: nvidia-modprobe -c 255)"
+            " create with: cdigen nodes --create"
         ),
     ),
     Refusal(
@@ -247,7 +248,7 @@ REFUSALS = (
         name="nvidiactl climbs out of the root",
         entries={**minimal_entries(), "/dev/nvidiactl": link("../../outside/nvidiactl")},
         code=5,
-        message="/dev/nvidiactl is missing; create with: cdigen nodes --create (or: nvidia-modprobe -c 255)",
+        message="/dev/nvidiactl is missing; create with: cdigen nodes --create",
     ),
 )
 

@@ -32,6 +32,7 @@ from tests.hosts import (
     minimal_entries,
     moved,
     text,
+    unreadable,
     uuid_of,
     without,
 )
@@ -944,4 +945,49 @@ def test_what_is_no_file_is_not_to_be_removed(path: str) -> None:
     assert run.out == (
         f"problem  spec     {path}: not a valid spec, so engines ignore it: no document in it\n"
         "                  $ cdigen generate\n\nnot true of this host: 1 problem\n"
+    )
+
+
+def test_a_gpu_that_the_driver_has_lost_is_a_problem_though_the_spec_is_without_it(
+    recheck: Recheck, tmp_path: Path
+) -> None:
+    lost: Entries = {"/sys/bus/pci/drivers/nvidia/0000:0a:00.0": {"kind": "dir"}}
+    host = {**minimal_entries(), **lost}
+
+    run = recheck(host, host)
+    assert run.code == 1
+    assert report(run, tmp_path) == [
+        (
+            "problem  spec     SPEC: GPU 0000:0a:00.0 is bound to nvidia on the PCI bus, but the driver does not list"
+            " it in /proc/driver/nvidia/gpus, so it is not offered -> if it fell off the bus, power-cycle the machine;"
+            " see what the driver says in the kernel log: dmesg | grep -i nvrm"
+        )
+    ]
+
+
+def test_a_spec_that_is_allowed_to_be_incomplete_is_not_called_true(recheck: Recheck, tmp_path: Path) -> None:
+    ml = f"libnvidia-ml.so.{VERSION}"
+    host = without(minimal_entries(), f"{LIBDIR}/{ml}")
+
+    run = recheck(host, host, "--allow-incomplete")
+    assert report(run, tmp_path) == [
+        (
+            f"warning  spec     SPEC: containers lack a library of the driver: {ml} is missing (nvidia-smi and whoever"
+            f" asks for the state of a GPU open it) -> reinstall the user-space driver {VERSION}"
+        )
+    ]
+
+
+def test_what_cannot_be_read_may_belong_in_the_spec(recheck: Recheck, tmp_path: Path) -> None:
+    path = f"{LIBDIR}/libnvidia-cfg.so.{VERSION}"
+
+    run = recheck(minimal_entries(), {**minimal_entries(), path: unreadable()})
+    assert (run.code, report(run, tmp_path)) == (
+        0,
+        [
+            (
+                f"unknown  spec     SPEC: cannot read {path}: Input/output error; what is there may belong in the spec"
+                f" -> see what it is with: ls -ld {path}"
+            )
+        ],
     )

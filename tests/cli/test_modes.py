@@ -32,7 +32,8 @@ OTHER_LINES = {
     "mofed": "1 device, 3 nodes",
 }
 ABSENT_GDS = (
-    "there is no GPUDirect Storage, /dev/nvidia-fs<N>; load its module with: modprobe nvidia-fs (package nvidia-fs)"
+    "there is no GPUDirect Storage, /dev/nvidia-fs<N>; install the package nvidia-fs and load its module with: modprobe"
+    " nvidia-fs"
 )
 
 
@@ -115,8 +116,8 @@ def test_what_was_found_in_the_place_of_a_device_is_said_before_the_refusal(
         5,
         "",
         (
-            "cdigen: warning: /dev/nvidia-fs0 is not a character device; it is left out; remove it, or let its driver"
-            f" make it anew\ncdigen: error: {ABSENT_GDS}\n"
+            "cdigen: warning: /dev/nvidia-fs0 is not a character device; it is left out; remove it, or reload its"
+            f" driver, which creates it again\ncdigen: error: {ABSENT_GDS}\n"
         ),
     )
 
@@ -139,7 +140,7 @@ def test_coherence_that_is_not_known_is_an_error(make_snapshot: MakeSnapshot, cd
     assert (run.code, run.out, run.err) == (
         5,
         "",
-        "cdigen: error: no GPU is known to be coherent; NVML alone tells, ask it with: --nvml always\n",
+        "cdigen: error: no GPU is known to be coherent, which only NVML can tell; let it be asked with --nvml always\n",
     )
 
 
@@ -358,7 +359,7 @@ def test_findings_of_all_modes_are_said_and_reported_once(
     code, _, said = all_modes(cdigen, snapshot, tmp_path)
     run = cdigen("generate", "--all-modes", "--snapshot", snapshot, "-o", tmp_path / "nvidia.yaml", "--json")
 
-    end = "is not a character device; it is left out; remove it, or let its driver make it anew"
+    end = "is not a character device; it is left out; remove it, or reload its driver, which creates it again"
     assert (code, said[3:]) == (0, [f"warning: {IMEX}/channel1 {end}", f"warning: /dev/gdrdrv {end}"])
     report = report_of(run.out)
     findings = cast("list[dict[str, str]]", report["findings"])

@@ -102,7 +102,7 @@ def test_what_has_the_name_and_is_no_device_is_a_finding() -> None:
 
     found = find(entries, "imex")
 
-    end = "; it is left out; remove it, or let its driver make it anew"
+    end = "; it is left out; remove it, or reload its driver, which creates it again"
     loop = "leads through more than 40 symbolic links"
     assert paths(found) == [f"{IMEX}/channel0", f"{IMEX}/channel1"]
     assert messages(found) == [
@@ -128,7 +128,7 @@ def test_a_node_of_an_earlier_boot_or_of_another_number_is_left_out() -> None:
 
     found = find(entries, "imex")
 
-    end = "which its driver has; it is left out; remove it, or let its driver make it anew"
+    end = "which its driver has; it is left out; remove it, or reload its driver, which creates it again"
     assert paths(found) == [f"{IMEX}/channel0"]
     assert messages(found) == [
         ("warning", "class-node", f"{IMEX}/channel1 is 234:1 and not 507:1, {end}"),

@@ -32,25 +32,21 @@ def test_control_nodes_are_in_the_order_of_the_catalog() -> None:
     [
         (
             ["nvidiactl"],
-            "/dev/nvidiactl is missing; create with: cdigen nodes --create (or: nvidia-modprobe -c 255)",
+            "/dev/nvidiactl is missing; create with: cdigen nodes --create",
         ),
         (
             ["nvidia-uvm"],
-            "/dev/nvidia-uvm is missing; create with: cdigen nodes --create (or: nvidia-modprobe -u -c 0)",
+            "/dev/nvidia-uvm is missing; create with: cdigen nodes --create",
         ),
         (
             ["nvidia1"],
-            (
-                "/dev/nvidia1 (GPU 0000:02:00.0) is missing; create with: cdigen nodes --create"
-                " (or: nvidia-modprobe -c 1)"
-            ),
+            ("/dev/nvidia1 (GPU 0000:02:00.0) is missing; create with: cdigen nodes --create"),
         ),
         (
             ["nvidiactl", "nvidia-uvm", "nvidia0", "nvidia1"],
             (
                 "/dev/nvidiactl, /dev/nvidia-uvm, /dev/nvidia0 (GPU 0000:01:00.0), /dev/nvidia1 (GPU 0000:02:00.0) are"
-                " missing; create with: cdigen nodes --create (or: nvidia-modprobe -c 255 -c 0 -c 1 &&"
-                " nvidia-modprobe -u -c 0)"
+                " missing; create with: cdigen nodes --create"
             ),
         ),
     ],
@@ -66,14 +62,14 @@ def test_a_missing_node_is_named_as_the_host_knows_it() -> None:
     entries = {**minimal_entries(), "/run/driver/dev/nvidiactl": char(195, 255)}
     assert refusal(entries, dev_root="/run/driver") == (
         "/run/driver/dev/nvidia-uvm, /run/driver/dev/nvidia0 (GPU 0000:01:00.0) are missing; create with:"
-        " cdigen nodes --create (or: nvidia-modprobe -u -c 0 && nvidia-modprobe -c 0)"
+        " cdigen nodes --create"
     )
 
 
 @pytest.mark.parametrize("entry", [text("a file"), {"kind": "dir"}, {"kind": "block", "rdev": "195:255"}])
 def test_a_required_node_that_is_no_character_device_is_as_good_as_missing(entry: Entry) -> None:
     assert refusal({**minimal_entries(), "/dev/nvidiactl": entry}) == (
-        "/dev/nvidiactl is not a character device; create with: cdigen nodes --create (or: nvidia-modprobe -c 255)"
+        "/dev/nvidiactl is not a character device; create with: cdigen nodes --create"
     )
 
 

@@ -232,3 +232,19 @@ def test_a_library_directory_that_may_not_be_read_is_a_finding_and_the_others_ar
         )
     ]
     assert [(entry.host_path, entry.reason) for entry in inventory.left_out] == [("/usr/lib64", "Permission denied")]
+
+
+@pytest.mark.parametrize("name", ["tegra", "nvidia"])
+def test_libraries_of_a_tegra_chips_own_gpu_are_left_out(name: str) -> None:
+    directory = f"{LIBDIR}/{name}"
+    entries = {
+        **minimal_entries(),
+        f"{directory}/libnvrm_gpu.so": library("libnvrm_gpu.so"),
+        f"{directory}/libnvidia-nvvm70.so.4": library("libnvidia-nvvm70.so.4"),
+        "/etc/ld.so.cache": linker_cache(f"{directory}/libnvidia-nvvm70.so.4"),
+    }
+    inventory = inventory_of(entries)
+    assert places(inventory) == {LIBDIR}
+    assert [(entry.host_path, entry.reason) for entry in inventory.left_out] == [
+        (directory, "libraries of a Tegra chip's own GPU, which has another driver")
+    ]

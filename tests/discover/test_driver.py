@@ -117,7 +117,7 @@ def test_two_user_space_drivers_without_a_kernel_module_are_refused_with_both_na
     entries = {**without(minimal_entries(), "/proc"), **user_space_entries(OTHER_VERSION, "/usr/lib64")}
     assert refusal(entries, VersionMismatchError) == (
         f"several user-space drivers (/usr/lib64/libcuda.so.{OTHER_VERSION} and {LIBCUDA}) and no kernel module that"
-        " tells which one runs; load the module (modprobe nvidia), or remove the drivers that are not in use"
+        " tells which one runs; remove the drivers that are not in use, or load the module with: modprobe nvidia"
     )
 
 

@@ -262,7 +262,7 @@ def test_where_the_majors_are_hidden_minors_are_compared(devices: str | None) ->
             text("Model: \t\t X\n"),
             (
                 f"/proc/driver/nvidia/gpus/{bdf_of(0)}/information: no Device Minor; which device node this GPU has is"
-                " not known; see: dmesg | grep NVRM"
+                " not known; see what the driver says in the kernel log: dmesg | grep -i nvrm"
             ),
             "/dev/nvidia0",
         ),

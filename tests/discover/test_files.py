@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cdigen.plan.options import BuildOptions
+from cdigen.plan.plan import build_plan
 from tests.hosts import (
     LIBDIR,
     VERSION,
@@ -14,6 +16,7 @@ from tests.hosts import (
     library,
     library_entries,
     link,
+    linker_cache,
     minimal_entries,
     program,
     text,
@@ -121,7 +124,7 @@ def test_a_configuration_file_that_names_a_missing_library_is_a_finding_and_inje
             VULKAN,
             (
                 f"{VULKAN} names libGLX_nvidia.so.0, which is not injected; programs that read it will not find that"
-                " library; install it, or remove the file"
+                " library; install the library, or remove the file"
             ),
         )
     ]
@@ -180,7 +183,7 @@ def test_a_configuration_file_that_cannot_be_read_is_injected_with_a_finding(ent
             "warning",
             "configuration-file",
             VULKAN,
-            f"{VULKAN}: {reason}; it is injected as it is; reinstall its package",
+            f"{VULKAN}: {reason}; it is injected as it is; reinstall the package that it belongs to",
         )
     ]
 
@@ -360,3 +363,68 @@ def test_sockets_that_are_there_now_are_facts() -> None:
         ("/run/nvidia-persistenced/socket", "/run/nvidia-persistenced/socket"),
         ("/tmp/nvidia-mps", "/tmp/nvidia-mps"),  # noqa: S108
     ]
+
+
+@pytest.mark.parametrize(
+    ("directory", "libraries"),
+    [
+        ("/usr/libexec/nvidia/tesla/bin", LIBDIR),
+        ("/var/lib/nvidia/bin", LIBDIR),
+        ("/opt/elsewhere/bin", "/opt/elsewhere/lib64"),
+    ],
+)
+def test_programs_in_private_directories_are_found(directory: str, libraries: str) -> None:
+    entries = without(minimal_entries(), "/usr/bin/nvidia-smi")
+    entries |= {
+        f"{directory}/nvidia-smi": program(),
+        f"{libraries}/libnvidia-encode.so.{VERSION}": library("libnvidia-encode.so.1"),
+        "/etc/ld.so.cache": linker_cache(f"{libraries}/libnvidia-encode.so.1"),
+    }
+    inventory = inventory_of(entries)
+    assert [file.host_path for file in inventory.files if file.kind == "binary"] == [f"{directory}/nvidia-smi"]
+    assert inventory.findings == ()
+
+
+def test_an_nvidia_smi_that_is_nowhere_is_a_finding() -> None:
+    inventory = inventory_of(without(minimal_entries(), "/usr/bin/nvidia-smi"))
+    assert [(finding.level, finding.code, finding.text) for finding in inventory.findings] == [
+        (
+            "warning",
+            "no-nvidia-smi",
+            (
+                "no nvidia-smi was found, so containers do not have it; install the programs of the user-space driver"
+                f" {VERSION}"
+            ),
+        )
+    ]
+
+
+@pytest.mark.parametrize("kind", ["dir", "fifo", "socket"])
+@pytest.mark.parametrize("path", ["/usr/bin/nvidia-debugdump", "/etc/vulkan/icd.d/nvidia_icd.json"])
+def test_what_is_no_file_in_the_place_of_one_is_a_finding(kind: str, path: str) -> None:
+    inventory = inventory_of({**minimal_entries(), path: {"kind": kind}})
+    assert [finding.text for finding in inventory.findings] == [f"{path}: not a regular file; it is not injected"]
+
+
+def test_x_modules_below_a_directory_of_the_drivers_own_are_found() -> None:
+    path = f"/usr/lib64/xorg/modules/nvidia/extensions/libglxserver_nvidia.so.{VERSION}"
+    inventory = inventory_of({**minimal_entries(), path: library("libglxserver_nvidia.so")})
+    assert [file.host_path for file in inventory.files if file.kind == "xorg"] == [path]
+
+
+def test_the_vulkan_file_of_32_bit_programs_comes_with_32_bit_libraries() -> None:
+    path = "/usr/share/vulkan/icd.d/nvidia_icd.i686.json"
+    icd = text('{"file_format_version": "1.0.0", "ICD": {"library_path": "libGLX_nvidia.so.0"}}')
+    glx = f"/usr/lib/i386-linux-gnu/libGLX_nvidia.so.{VERSION}"
+    inventory = inventory_of({**minimal_entries(), path: icd, glx: library("libGLX_nvidia.so.0", "i386")})
+    assert inventory.findings == ()
+    plan = build_plan(inventory, BuildOptions())
+    assert [(entry.host_path, entry.reason) for entry in plan.left_out if entry.host_path == path] == [
+        (path, "32-bit; injected with --compat32")
+    ]
+    mounts = build_plan(inventory, BuildOptions(compat32=True)).mounts
+    assert [mount.container_path for mount in mounts if mount.host_path == path] == [
+        "/etc/vulkan/icd.d/nvidia_icd.i686.json"
+    ]
+    (finding,) = inventory_of({**minimal_entries(), path: icd}).findings
+    assert finding.code == "dangling-configuration"

@@ -129,14 +129,14 @@ def test_what_only_looks_like_a_gpus_node_is_none() -> None:
 
 def test_a_masked_procfs_without_any_node_is_incomplete() -> None:
     assert refusal(without(minimal_entries(), GPUS, "/dev/nvidia0")) == (
-        f"no GPU: {GPUS} is not there and there is no /dev/nvidia<N>; load the module with: modprobe nvidia, or name"
-        " the host's procfs with --procfs"
+        f"no GPU: {GPUS} is not there and there is no /dev/nvidia<N>; name the host's procfs with"
+        " --procfs, or load the module with: modprobe nvidia"
     )
 
 
 def test_a_driver_that_lists_no_gpu_is_incomplete() -> None:
     assert refusal(minimal_entries(gpus=0)) == (
-        f"{GPUS} lists no GPU that can be used; see what the kernel log says of NVRM: dmesg | grep NVRM"
+        f"{GPUS} lists no GPU that can be used; see what the driver says in the kernel log: dmesg | grep -i nvrm"
     )
 
 
@@ -175,7 +175,7 @@ def test_a_uuid_that_is_not_known_or_not_one_is_no_name(uuid: str | None, shown:
             bdf_of(0),
             (
                 f"GPU {bdf_of(0)} has no known UUID yet{shown} and is named by index only; it has one once a program"
-                " has used it: run nvidia-smi, then generate again"
+                " has used it: nvidia-smi && cdigen generate"
             ),
         )
     ]
@@ -214,7 +214,14 @@ def test_a_gpu_of_which_too_little_is_told_is_a_finding_and_the_others_are_offer
     entries = with_first(entry)
     assert [(gpu.index, gpu.bdf) for gpu in gpus(entries)] == [(0, bdf_of(1))]
     assert findings(entries) == [
-        ("unusable-file", FIRST, f"{FIRST}: {reason}; this GPU is not offered; see: dmesg | grep NVRM")
+        (
+            "unusable-file",
+            FIRST,
+            (
+                f"{FIRST}: {reason}; this GPU is not offered; see what the driver says in the kernel log: dmesg |"
+                " grep -i nvrm"
+            ),
+        )
     ]
     assert left_out(entries) == [(FIRST, reason)]
 
@@ -278,7 +285,10 @@ def test_a_missing_drm_node_is_a_finding() -> None:
         (
             "missing-node",
             "/dev/dri/card0",
-            f"/dev/dri/card0 of GPU {bdf_of(0)} is missing; graphics programs will not find it; run: udevadm trigger",
+            (
+                f"/dev/dri/card0 of GPU {bdf_of(0)} is missing; graphics programs will not find it; let udev"
+                " create it: udevadm trigger --subsystem-match=drm"
+            ),
         )
     ]
 
@@ -303,3 +313,38 @@ def test_a_cycle_in_sysfs_costs_only_the_drm_nodes() -> None:
             ),
         )
     ]
+
+
+def lost_entries(bdf: str) -> Entries:
+    """Return what sysfs has of a GPU that is bound to nvidia."""
+    return {
+        f"/sys/bus/pci/drivers/nvidia/{bdf}": link(f"../../devices/{bdf}"),
+        f"/sys/bus/pci/devices/{bdf}/vendor": text("0x10de\n"),
+    }
+
+
+def test_a_gpu_that_the_driver_has_lost_is_a_finding() -> None:
+    entries = {**minimal_entries(), **lost_entries(bdf_of(0)), **lost_entries("0000:0a:00.0")}
+    assert findings(entries) == [
+        (
+            "gpu-lost",
+            "0000:0a:00.0",
+            (
+                "GPU 0000:0a:00.0 is bound to nvidia on the PCI bus, but the driver does not list it in"
+                " /proc/driver/nvidia/gpus, so it is not offered; if it fell off the bus, power-cycle the machine; see"
+                " what the driver says in the kernel log: dmesg | grep -i nvrm"
+            ),
+        )
+    ]
+
+
+def test_where_procfs_is_masked_no_gpu_is_called_lost() -> None:
+    entries = {**without(minimal_entries(), "/proc/driver/nvidia/gpus"), **lost_entries("0000:0a:00.0")}
+    assert [code for code, *_ in findings(entries)] == ["procfs-masked"]
+
+
+def test_an_excluded_gpu_is_not_lost() -> None:
+    path = f"/proc/driver/nvidia/gpus/{bdf_of(1)}/information"
+    excluded = information(bdf=bdf_of(1), minor=1, uuid=None, extra="GPU Excluded:\t Yes\n")
+    entries = {**minimal_entries(gpus=2), path: excluded, **lost_entries(bdf_of(1))}
+    assert [code for code, *_ in findings(entries)] == ["gpu-excluded"]

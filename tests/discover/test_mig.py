@@ -32,7 +32,8 @@ PLACES = ((2, 0), (3, 0), (3, 1), (9, 0))  # those of the published A100, hosts/
 
 ORDER_NOTE = (
     "MIG devices are named by index in the order of procfs and have no UUID, as NVML was not asked or did not answer;"
-    " nvidia-smi -L may count them in another order; pip install 'cdigen[nvml]' lets NVML tell"
+    " nvidia-smi -L may count them in another order; install nvidia-ml-py into cdigen's environment, so that"
+    " NVML can be asked"
 )
 
 
@@ -109,7 +110,7 @@ def test_mig_instances_are_found_by_minor_and_not_by_index() -> None:
             [cap(3)],
             (
                 "/dev/nvidia-caps/nvidia-cap30 (GPU instance 3 of GPU 0000:01:00.0) is missing; create with: cdigen"
-                " nodes --create (or: nvidia-modprobe -f /proc/driver/nvidia/capabilities/gpu0/mig/gi3/access)"
+                " nodes --create"
             ),
         ),
         (
@@ -117,7 +118,6 @@ def test_mig_instances_are_found_by_minor_and_not_by_index() -> None:
             (
                 "/dev/nvidia-caps/nvidia-cap32 (compute instance 1 of GPU instance 3 of GPU 0000:01:00.0) is missing;"
                 " create with: cdigen nodes --create"
-                " (or: nvidia-modprobe -f /proc/driver/nvidia/capabilities/gpu0/mig/gi3/ci1/access)"
             ),
         ),
         (
@@ -125,8 +125,7 @@ def test_mig_instances_are_found_by_minor_and_not_by_index() -> None:
             (
                 "/dev/nvidia-caps/nvidia-cap21 (GPU instance 2 of GPU 0000:01:00.0), /dev/nvidia-caps/nvidia-cap22"
                 " (compute instance 0 of GPU instance 2 of GPU 0000:01:00.0) are missing; create with: cdigen nodes"
-                " --create (or: nvidia-modprobe -f /proc/driver/nvidia/capabilities/gpu0/mig/gi2/access"
-                " -f /proc/driver/nvidia/capabilities/gpu0/mig/gi2/ci0/access)"
+                " --create"
             ),
         ),
     ],
@@ -139,7 +138,7 @@ def test_many_missing_nodes_are_not_all_named() -> None:
     entries = without(divided(*((gi, 0) for gi in range(7))), "/dev/nvidia-caps")
     message = refusal(entries)
     assert message.startswith("/dev/nvidia-caps/nvidia-cap3 (GPU instance 0 of GPU 0000:01:00.0), ")
-    assert "are missing; and 6 more; create with: cdigen nodes --create (or: nvidia-modprobe -f " in message
+    assert "are missing; and 6 more; create with: cdigen nodes --create" in message
     assert message.count("/dev/nvidia-caps/nvidia-cap") == 8
 
 
@@ -153,7 +152,6 @@ def test_a_node_of_another_major_is_as_bad_as_none() -> None:
     assert refusal(entries) == (
         "/dev/nvidia-caps/nvidia-cap21 (GPU instance 2 of GPU 0000:01:00.0) is 234:21 and not 511:21, which its driver"
         " has; create with: cdigen nodes --create"
-        " (or: nvidia-modprobe -f /proc/driver/nvidia/capabilities/gpu0/mig/gi2/access)"
     )
 
 
@@ -170,7 +168,7 @@ def test_the_table_of_minors_stands_in_for_an_access_file_that_is_not_there() ->
     assert devices({**entries, **table})[0] == ("0:0", ["/dev/nvidia0", cap(2), cap(2, 0)])
     assert refusal(entries) == (
         f"{path} (GPU instance 2 of GPU 0000:01:00.0) is missing and so tells no capability's node; create with:"
-        f" cdigen nodes --create (or: nvidia-modprobe -f {path})"
+        f" cdigen nodes --create"
     )
 
 
@@ -227,13 +225,14 @@ def test_a_gpu_that_is_divided_and_has_no_device_is_not_offered() -> None:
         "mig-without-instances",
         bdf_of(0),
         (
-            "MIG is enabled on GPU 0000:01:00.0, which has no MIG device, so it is not offered; create some with:"
-            " nvidia-smi mig -i 0000:01:00.0 -cgi PROFILE -C, or disable MIG with: nvidia-smi -i 0000:01:00.0 -mig 0"
+            "MIG is enabled on GPU 0000:01:00.0, which has no MIG device, so it is not offered; create MIG"
+            " devices (nvidia-smi mig -cgi) or disable MIG (nvidia-smi -mig 0); the profiles are listed by: nvidia-smi"
+            " mig -i 0000:01:00.0 -lgip"
         ),
     )
     assert refusal(without(entries, f"/proc/driver/nvidia/gpus/{bdf_of(1)}")) == (
-        "no device: MIG is enabled on every GPU and there is no MIG device; create some with:"
-        " nvidia-smi mig -cgi PROFILE -C, or disable MIG with: nvidia-smi -mig 0"
+        "no device: MIG is enabled on every GPU and there is no MIG device; create MIG devices (nvidia-smi"
+        " mig -cgi) or disable MIG (nvidia-smi -mig 0); the profiles are listed by: nvidia-smi mig -lgip"
     )
 
 

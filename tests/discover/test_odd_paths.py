@@ -82,7 +82,7 @@ def test_a_node_behind_a_link_to_such_a_path_is_as_good_as_missing(odd: str) -> 
         build_plan(inventory_of(entries), BuildOptions())
     assert str(caught.value) == (
         "/dev/nvidiactl cannot be named: its path has control characters or is not UTF-8, which no spec can hold;"
-        " create with: cdigen nodes --create (or: nvidia-modprobe -c 255)"
+        " create with: cdigen nodes --create"
     )
 
 

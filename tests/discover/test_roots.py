@@ -10,6 +10,7 @@ from tests.hosts import (
     VERSION,
     Entries,
     inventory_of,
+    library,
     link,
     minimal_entries,
     moved,
@@ -123,3 +124,28 @@ def test_findings_name_paths_of_the_host() -> None:
     inventory = inventory_of({**in_driver_root(), path: {"kind": "file", "damaged": "empty file"}}, driver_root=ROOT)
     assert [finding.subject for finding in inventory.findings] == [path]
     assert [entry.host_path for entry in inventory.left_out] == [path]
+
+
+def test_a_link_that_leads_out_of_the_driver_root_is_a_finding() -> None:
+    root, path = "/run/driver", f"{LIBDIR}/libnvidia-encode.so.1"
+    outside = f"/opt/encode/libnvidia-encode.so.{VERSION}"
+    entries = {
+        **moved(minimal_entries(), root, "/usr", "/lib"),
+        f"{root}{path}": link(outside),
+        f"{root}{LIBDIR}/libnvidia-cfg.so.1": link("nowhere"),
+        outside: library("libnvidia-encode.so.1"),
+    }
+    inventory = inventory_of(entries, driver_root=root)
+    assert [(finding.code, finding.text) for finding in inventory.findings] == [
+        (
+            "link-leads-out",
+            (
+                f"{root}{path} leads to {outside}, out of the driver root, so it is not injected; make it a link within"
+                " the driver root, or leave out --driver-root"
+            ),
+        )
+    ]
+    assert [entry.host_path for entry in inventory.left_out] == [
+        f"{root}{LIBDIR}/libnvidia-cfg.so.1",
+        f"{root}{path}",
+    ]

@@ -42,6 +42,17 @@ def test_a_gpu_on_the_bus_is_judged_by_its_driver(driver: str | None, line: str)
     assert lines(check_pci(context_of(on_the_bus(driver)))) == [line]
 
 
+def test_a_gpu_that_the_driver_has_lost_is_a_problem() -> None:
+    listed: Entries = {"/proc/driver/nvidia/gpus": DIRECTORY, f"/sys/bus/pci/drivers/nvidia/{BDF}": DIRECTORY}
+    assert lines(check_pci(context_of({**on_the_bus("nvidia"), **listed}))) == [
+        (
+            f"problem pci {BDF}: GPU {BDF} is bound to nvidia on the PCI bus, but the driver does not list it in"
+            " /proc/driver/nvidia/gpus, so it is not offered -> if it fell off the bus, power-cycle the machine; see"
+            " what the driver says in the kernel log: dmesg | grep -i nvrm"
+        )
+    ]
+
+
 @pytest.mark.parametrize("other", [{"vendor": "0x1002"}, {"device_class": "0x040300"}], ids=["AMD", "audio"])
 def test_a_bus_without_a_gpu_is_a_problem(other: dict[str, str]) -> None:
     found = check_pci(context_of(on_the_bus("nvidia", **other)))

@@ -405,10 +405,8 @@ def asked_without_packages(library: str, *directories: Path) -> str:
     return done.stdout.rstrip("\n")
 
 
-def test_where_the_extra_is_not_installed_it_is_said_how_to_install_it() -> None:
-    assert asked_without_packages("/none") == (
-        "nvidia-ml-py is not installed; install it with: pip install 'cdigen[nvml]'"
-    )
+def test_where_the_extra_is_not_installed_it_is_said() -> None:
+    assert asked_without_packages("/none") == "nvidia-ml-py is not installed"
 
 
 def test_bindings_that_cannot_be_imported_are_told_from_missing_ones(tmp_path: Path) -> None:

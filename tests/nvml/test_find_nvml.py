@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from cdigen.discover.notes import Notes
 from cdigen.discover.nvml import find_nvml
 from cdigen.discover.views import open_views
-from cdigen.findings import Finding
-from cdigen.host import Host
+from cdigen.findings import Finding, Remedy
+from cdigen.host import Host, NvmlError
+from cdigen.host.host import NVML_NOT_INSTALLED
 from cdigen.host.live import LiveHost
+from cdigen.host.snapshot import SnapshotHost
 from cdigen.parse.nvml import NvmlFacts, NvmlGpu
 from tests.hosts import LIBDIR, OTHER_VERSION, VERSION, damaged, host_of, library, link, moved, unreadable
 from tests.nvml.stub import Card, bus_id, card_uuid, compile_stub
@@ -42,7 +44,10 @@ def find(
 
 
 def warning(subject: str, message: str) -> tuple[None, tuple[Finding]]:
-    return None, (Finding(level="warning", code="nvml", subject=subject, message=message),)
+    said, _, remedy = message.rpartition("; ")
+    hint, _, command = remedy.partition(": ")
+    commands = (command,) if command else ()
+    return None, (Finding(level="warning", code="nvml", subject=subject, message=said, remedy=Remedy(hint, commands)),)
 
 
 def test_the_library_is_asked_that_the_soname_leads_to() -> None:
@@ -106,14 +111,18 @@ def test_nvml_that_fails_is_a_warning_with_its_words() -> None:
 
 
 def test_bindings_that_are_not_installed_are_a_note() -> None:
-    reason = "nvidia-ml-py is not installed; install it with: pip install 'cdigen[nvml]'"
+    class WithoutBindings(SnapshotHost):
+        def nvml(self, path: str) -> NvmlFacts:
+            raise NvmlError("nvidia-ml-py is not installed", code=NVML_NOT_INSTALLED)
+
     finding = Finding(
         level="note",
         code="nvml-not-installed",
         subject=LIBRARY,
-        message=f"NVML is not asked, so {UNKNOWN}: {reason}",
+        message=f"NVML is not asked, as nvidia-ml-py is not installed, so {UNKNOWN}",
+        remedy=Remedy("install nvidia-ml-py into cdigen's environment"),
     )
-    assert find({LIBRARY: answering({"failed": reason})}) == (None, (finding,))
+    assert find(WithoutBindings({LIBRARY: answering()})) == (None, (finding,))
 
 
 def test_a_snapshot_without_an_answer_is_silence() -> None:
@@ -142,7 +151,8 @@ def test_what_an_answer_lacks_is_a_warning_each() -> None:
             level="warning",
             code="nvml",
             subject=LIBRARY,
-            message=f"NVML does not tell everything: {problem}; procfs alone counts there; see: nvidia-smi -q",
+            message=f"NVML does not tell everything: {problem}; procfs alone counts there",
+            remedy=Remedy("see", ("nvidia-smi -q",)),
         )
         for problem in problems
     )

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cdigen.plan.needs import Needs, find_needs, highest_glibc, injected_names
-from tests.hosts import LIBDIR, OWN_LIBRARIES, inventory_of, library_entries, minimal_entries
+from tests.hosts import LIBDIR, OWN_LIBRARIES, VERSION, inventory_of, library, library_entries, minimal_entries
 from tests.plan.inventories import elf
 
 NEEDY = replace(
@@ -11,13 +11,23 @@ NEEDY = replace(
     needed=("libcuda.so.1", "libm.so.6", "libc.so.6"),
     versions=(("libc.so.6", ("GLIBC_2.14", "GLIBC_2.2.5")), ("libm.so.6", ("GLIBC_2.29",))),
 )
+WHOLE = inventory_of(minimal_entries())
 
 
 def test_what_is_needed_is_injected_or_comes_from_the_image() -> None:
-    names = injected_names(inventory_of(minimal_entries()), 64)
-    assert find_needs(NEEDY, names) == Needs(
-        known=True, injected=("libcuda.so.1",), from_image=("libc.so.6", "libm.so.6"), glibc=(2, 29)
+    assert find_needs(WHOLE, NEEDY) == Needs(
+        known=True, injected=("libcuda.so.1",), lacking=(), from_image=("libc.so.6", "libm.so.6"), glibc=(2, 29)
     )
+
+
+def test_what_the_driver_lacks_is_not_expected_of_the_image() -> None:
+    name = f"libnvidia-never-heard-of.so.{VERSION}"
+    encode = library("libnvidia-encode.so.1")
+    encode["elf"] = {"bits": 64, "machine": "x86_64", "needed": ["libc.so.6", name]}
+    inventory = inventory_of({**minimal_entries(), f"{LIBDIR}/libnvidia-encode.so.{VERSION}": encode})
+    (needy,) = (found.elf for found in inventory.libraries if found.elf.needed == ("libc.so.6", name))
+    needs = find_needs(inventory, needy)
+    assert (needs.lacking, needs.from_image) == ((name,), ("libc.so.6",))
 
 
 def test_a_library_of_the_other_word_size_does_not_serve() -> None:
@@ -31,13 +41,13 @@ def test_a_library_of_the_other_word_size_does_not_serve() -> None:
 
 
 def test_what_a_snapshot_does_not_have_is_not_known() -> None:
-    assert find_needs(replace(NEEDY, needed=None, versions=None), frozenset()) == Needs(
-        known=False, injected=(), from_image=(), glibc=None
+    assert find_needs(WHOLE, replace(NEEDY, needed=None, versions=None)) == Needs(
+        known=False, injected=(), lacking=(), from_image=(), glibc=None
     )
 
 
 def test_an_image_needs_the_highest_glibc_of_all() -> None:
-    needs = [find_needs(elf(64), frozenset()), find_needs(NEEDY, frozenset())]
+    needs = [find_needs(WHOLE, elf(64)), find_needs(WHOLE, NEEDY)]
     assert highest_glibc(needs) == (2, 29)
     assert highest_glibc(needs[:1]) is None
     assert highest_glibc(()) is None
