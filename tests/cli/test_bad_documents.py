@@ -142,7 +142,8 @@ def test_a_violation_cannot_forge_another_line(tmp_path: Path) -> None:
             (
                 "{0} is not a valid spec: $: key 'cdiVersion' is missing or empty; $.devices: must not be empty;"
                 " $.kind: 'a' is not a kind: vendor/class, each of two or more letters, digits, '_', '.' and '-',"
-                " starting with a letter and ending with a letter or digit; regenerate it with: cdigen generate --output {0} --no-all"
+                " starting with a letter and ending with a letter or digit; regenerate it with: cdigen generate"
+                " --output {0} --no-all"
             ),
         ),
     ],
