@@ -78,7 +78,7 @@ def copy_sources(work: Path) -> str:
 
 
 def configure(work: Path, package: str) -> None:
-    """Write mutmut's configuration, which is another for every package."""
+    """Write mutmut's configuration, which is another for every package; with another than before, begin again."""
     pattern, tests = PACKAGES[package]
     copied = sorted(
         {"cdigen/schemas", *(path.name for path in work.iterdir())} - {"cdigen", "mutants", "setup.cfg", ".git"}
@@ -92,11 +92,17 @@ def configure(work: Path, package: str) -> None:
         "pytest_add_cli_args": ["-m", "not real", "--hypothesis-profile=mutation", "-p", "no:cacheprovider"],
     }
     lines = [f"{name} =\n" + "".join(f"    {value}\n" for value in values) for name, values in lists.items()]
-    (work / "setup.cfg").write_text(
+    text = (
         "[mutmut]\n"
         + "".join(lines)
         + "timeout_multiplier = 4\ntimeout_constant = 5\nuse_git_change_detection = false\n"
     )
+    path = work / "setup.cfg"
+    if not path.exists() or path.read_text() != text:
+        shutil.rmtree(
+            work / "mutants", ignore_errors=True
+        )  # mutmut would run what is not in the sample too
+        path.write_text(text)
 
 
 def results(work: Path) -> dict[Path, dict[str, int | None]]:
