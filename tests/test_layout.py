@@ -37,8 +37,9 @@ TOP_LEVEL = {
     "docs",
 }
 OF_A_MACHINE = re.compile(
-    # Where a checkout, a home or a virtual environment is; a host's own paths, such as /tmp/nvidia-mps, are none.
-    r"(?<![\w.*}/-])/(?:work\b|root/|tmp/venv\b|tmp/pytest-of)"
+    # Where a checkout, a home or a virtual environment is. A host's own paths, such as /tmp/nvidia-mps, are none;
+    # nor is the place where engines look for root's configuration.
+    r"(?<![\w.*}/-])/(?:work\b|root/(?!\.config/containers\b)|tmp/venv\b|tmp/pytest-of)"
 )
 SCHEMAS = sorted((ROOT / "schemas").iterdir())
 GOLDEN_SPECS = sorted((ROOT / "golden").glob("*/nvidia.yaml"))
@@ -132,6 +133,8 @@ def test_the_schemas_stand_once_and_the_package_sees_them() -> None:
         ("see /" + "work/main", True),
         ("'/" + "root/.cache'", True),
         ("#!/" + "tmp/venv/bin/python", True),
+        ("'/" + "root/.config/pip'", True),
+        ("'/" + "root/.config/containers/containers.conf'", False),
         ("{cache}/root/etc", False),
         ("below a host's /usr/work/", False),
         ("the host's /tmp/nvidia-mps", False),
