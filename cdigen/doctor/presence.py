@@ -31,8 +31,8 @@ _SAID = {
     "nodes": "{names} {are} gone: containers that get such a device do not start",
     "kinds": "{names} {are} no longer such a device node: containers do not start",
     "numbers": "device numbers of {names} differ from the spec: containers get another device",
-    "unseen": "whether {names} {are} there cannot be seen",
-    "closed": "whether {names} {are} still right cannot be seen",
+    "unseen": "cannot tell whether {names} {are} there",
+    "closed": "cannot tell whether {names} {are} still right",
 }
 _CODES = {
     "files": "file-gone",

@@ -89,7 +89,7 @@ def judge_file(context: Context, spec: FoundSpec, *, is_file: bool = True) -> It
             remedy = how_to_replace(context, spec, is_file=is_file)
             yield diagnosis("spec", path, "problem", "hook-missing", message, _or_install(hook, remedy))
     hooks = f", with {count(len(spec.hooks), 'hook program')}" if spec.hooks else ""
-    unused = "" if spec.is_used else "; no engine uses it, as others that count more have all its devices"
+    unused = "" if spec.is_used else "; no engine uses it: specs that take precedence have all its devices"
     author = f"written by {spec.author}" if spec.author else "author unknown"
     message = f"{author}: {spec.file.kind}, cdiVersion {spec.version}{hooks}{unused}"
     yield diagnosis("spec", path, "ok", "spec-found", message)
@@ -142,14 +142,14 @@ def _judge_engine(
 ) -> Iterator[Diagnosis]:
     for paths, names in taken.disputed.items():
         where = first_of(paths, _MAX_NAMED, separator=" and ")
-        message = f"{first_of(names, _MAX_NAMED)} cannot be resolved: in {where}, which count the same"
+        message = f"{first_of(names, _MAX_NAMED)} cannot be resolved: defined in {where}, with equal precedence"
         remedy = _keep_one(taken, paths)
         yield diagnosis("spec", engine.name, "problem", "device-twice", message, remedy, about=paths)
     if shadows:
         for (ours, other), number in taken.hidden.items():
             author = taken.by_path[other].author
             message = (
-                f"{count(number, 'device')} of it hidden by {other}, which counts more"
+                f"{count(number, 'device')} of it hidden by {other}, which takes precedence"
                 f" ({f'written by {author}' if author else 'author unknown'})"
             )
             remedy = how_to_reveal_ours(other)

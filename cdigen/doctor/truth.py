@@ -109,11 +109,15 @@ def check_truth(context: Context, spec: FoundSpec, rebuild: Rebuild) -> tuple[Di
         found = (*_compare(context, spec, rebuilt), *_pass_on_remarks(spec, rebuilt))
         return found or (diagnosis("spec", path, "ok", "true", f"true of this host: {rebuilt.summary}"),)
     if context.is_recorded:
-        return (diagnosis("spec", path, "unknown", "not-recorded", "a snapshot tells only of specs that cdigen wrote"),)
+        return (
+            diagnosis(
+                "spec", path, "unknown", "not-recorded", "only specs that cdigen wrote can be compared with a snapshot"
+            ),
+        )
     renew = how_to_renew(context, spec)
     found = (*check_version(context, spec, renew), *find_gone(context, spec, renew))
     return found or (
-        diagnosis("spec", path, "ok", "nothing-gone", "everything that it mounts or makes a node of is there"),
+        diagnosis("spec", path, "ok", "nothing-gone", "all files and device nodes that it names are there"),
     )
 
 
@@ -199,13 +203,13 @@ def _compare_mounts(context: Context, spec: FoundSpec, rebuilt: Rebuilt) -> Iter
     if closed:
         yield from say_gone(spec, {"closed": closed}, total=len(old), remedy=regenerate)
     for reason, paths in unfit.items():
-        message = f"{names_of(paths)} {are_of(paths)} mounted and should not be: {reason}"
+        message = f"{names_of(paths)} {are_of(paths)} mounted but should not be: {reason}"
         yield diagnosis("spec", path, "problem", "unfit-mount", message, regenerate)
     if renamed:
-        message = f"{names_of(renamed)} {are_of(renamed)} asked for by other names now"
+        message = f"{names_of(renamed)} {are_of(renamed)} to be mounted under other names now"
         yield diagnosis("spec", path, "problem", "other-names", message, regenerate)
     if lacking := sorted(new.keys() - old.keys()):
-        message = f"{names_of(lacking)} {are_of(lacking)} there and not mounted"
+        message = f"{names_of(lacking)} {are_of(lacking)} there but not mounted"
         yield diagnosis("spec", path, "warning", "not-mounted", message, regenerate)
 
 
@@ -230,9 +234,9 @@ def _compare_devices(spec: FoundSpec, rebuilt: Rebuilt) -> Iterator[Diagnosis]:
     if rebuilt.is_wide or gone or lacking or any(rebuilt.unproven(name) for name in new.keys() - old.keys()):
         other = [name for name in other if name != "all"]  # which follows from the others
     said: tuple[tuple[Level, str, list[str], str], ...] = (
-        ("problem", "device-gone", gone, "offered, and no longer there"),
-        ("problem", "device-changed", other, "offered with other nodes than the host has for it"),
-        ("warning", "device-not-offered", lacking, "there, and not offered"),
+        ("problem", "device-gone", gone, "offered but no longer there"),
+        ("problem", "device-changed", other, "offered with device nodes that differ from the host's"),
+        ("warning", "device-not-offered", lacking, "there but not offered"),
     )
     for level, code, names, what in said:
         if names:

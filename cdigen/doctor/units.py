@@ -71,7 +71,9 @@ def check_units(context: Context, answer: Answer | None, *, has_ours: bool) -> t
     found = [_judge_ours(name, units.get(name, {})) for name in OURS]
     enabled = [name for name in VENDORS if units.get(name, {}).get("UnitFileState") in _ENABLED]
     if enabled:
-        message = f"enabled: the vendor's service writes {VENDORS_SPEC}, which counts more than /etc/cdi/nvidia.yaml"
+        message = (
+            f"enabled: the vendor's service writes {VENDORS_SPEC}, which takes precedence over /etc/cdi/nvidia.yaml"
+        )
         level: Level = "warning" if has_ours else "ok"
         remedy = DISABLE_VENDORS if has_ours else NOTHING_TO_DO
         found.append(diagnosis("systemd", enabled[0], level, "vendors-unit-enabled", message, remedy))

@@ -156,28 +156,28 @@ def test_a_library_that_is_new(recheck: Recheck, tmp_path: Path) -> None:
     run = recheck(minimal_entries(), WITH_OPENCL)
 
     assert run.code == 1
-    assert report(run, tmp_path) == [wrong("warning", f"{OPENCL} is there and not mounted")]
+    assert report(run, tmp_path) == [wrong("warning", f"{OPENCL} is there but not mounted")]
 
 
 def test_a_library_that_is_damaged(recheck: Recheck, tmp_path: Path) -> None:
     run = recheck(WITH_OPENCL, {**WITH_OPENCL, OPENCL: damaged(NOT_ELF)})
 
     assert run.code == 1
-    assert report(run, tmp_path) == [wrong("problem", f"{OPENCL} is mounted and should not be: {NOT_ELF}")]
+    assert report(run, tmp_path) == [wrong("problem", f"{OPENCL} is mounted but should not be: {NOT_ELF}")]
 
 
 def test_a_library_that_has_become_a_directory(recheck: Recheck, tmp_path: Path) -> None:
     run = recheck(WITH_OPENCL, {**WITH_OPENCL, OPENCL: {"kind": "dir"}})
 
     assert run.code == 1
-    assert report(run, tmp_path) == [wrong("problem", f"{OPENCL} is mounted and should not be: not a regular file")]
+    assert report(run, tmp_path) == [wrong("problem", f"{OPENCL} is mounted but should not be: not a regular file")]
 
 
 def test_a_library_that_has_another_soname(recheck: Recheck, tmp_path: Path) -> None:
     run = recheck(WITH_OPENCL, {**WITH_OPENCL, OPENCL: library("libnvidia-opencl.so.2")})
 
     assert run.code == 1
-    assert report(run, tmp_path) == [wrong("problem", f"{OPENCL} is asked for by other names now")]
+    assert report(run, tmp_path) == [wrong("problem", f"{OPENCL} is to be mounted under other names now")]
 
 
 def test_an_upgrade_with_its_new_module(recheck: Recheck, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_an_upgrade_with_its_new_module(recheck: Recheck, tmp_path: Path) -> Non
     gone, new = (", ".join(path.format(v=v) for path in paths) for v in (VERSION, OTHER_VERSION))
     assert run.code == 1
     assert report(run, tmp_path) == [
-        wrong("warning", f"{new} and 3 more are there and not mounted"),
+        wrong("warning", f"{new} and 3 more are there but not mounted"),
         wrong("problem", f"it is of driver {VERSION}; the host's is {OTHER_VERSION}"),
         wrong(
             "problem",
@@ -243,7 +243,7 @@ def test_a_gpu_that_has_gone(recheck: Recheck, tmp_path: Path) -> None:
 
     assert run.code == 1
     assert report(run, tmp_path) == [
-        wrong("problem", f"nvidia.com/gpu=1 and nvidia.com/gpu={uuid_of(1)} are offered, and no longer there")
+        wrong("problem", f"nvidia.com/gpu=1 and nvidia.com/gpu={uuid_of(1)} are offered but no longer there")
     ]
 
 
@@ -252,7 +252,7 @@ def test_a_gpu_that_is_new(recheck: Recheck, tmp_path: Path) -> None:
 
     assert run.code == 1
     assert report(run, tmp_path) == [
-        wrong("warning", f"nvidia.com/gpu=1 and nvidia.com/gpu={uuid_of(1)} are there, and not offered")
+        wrong("warning", f"nvidia.com/gpu=1 and nvidia.com/gpu={uuid_of(1)} are there but not offered")
     ]
 
 
@@ -269,8 +269,8 @@ def test_gpus_that_have_changed_places(recheck: Recheck, tmp_path: Path) -> None
     assert report(run, tmp_path) == [
         wrong(
             "problem",
-            f"nvidia.com/gpu=0, nvidia.com/gpu={uuid_of(0)}, nvidia.com/gpu=1 and 1 more are offered with other nodes"
-            " than the host has for it",
+            f"nvidia.com/gpu=0, nvidia.com/gpu={uuid_of(0)}, nvidia.com/gpu=1 and 1 more are offered with device"
+            " nodes that differ from the host's",
         )
     ]
 
@@ -339,7 +339,7 @@ def test_a_gpu_that_has_gone_is_missed_also_where_the_others_sleep(recheck: Rech
     assert report(run, tmp_path) == [
         wrong(
             "problem",
-            f"nvidia.com/gpu=1 and nvidia.com/gpu={uuid_of(1)} are offered, and no longer there",
+            f"nvidia.com/gpu=1 and nvidia.com/gpu={uuid_of(1)} are offered but no longer there",
             f"cdigen generate --output SPEC --device={uuid_of(1)}",
         )
     ]
@@ -396,14 +396,14 @@ def test_mig_instances_that_come_and_go(recheck: Recheck, tmp_path: Path) -> Non
     run = recheck(before, {**whole, **mig_entries(0, (2, 0), (3, 0))})
     assert run.code == 1
     assert report(run, tmp_path) == [
-        wrong("warning", "nvidia.com/gpu=0:1 is there, and not offered"),
-        wrong("problem", "nvidia.com/gpu=0:0 is offered, and no longer there"),
+        wrong("warning", "nvidia.com/gpu=0:1 is there but not offered"),
+        wrong("problem", "nvidia.com/gpu=0:0 is offered but no longer there"),
     ]
     run = recheck(whole, before)
     assert run.code == 1
     assert report(run, tmp_path) == [
-        wrong("warning", "nvidia.com/gpu=0:0 and nvidia.com/gpu=0:1 are there, and not offered"),
-        wrong("problem", f"nvidia.com/gpu=0 and nvidia.com/gpu={uuid_of(0)} are offered, and no longer there"),
+        wrong("warning", "nvidia.com/gpu=0:0 and nvidia.com/gpu=0:1 are there but not offered"),
+        wrong("problem", f"nvidia.com/gpu=0 and nvidia.com/gpu={uuid_of(0)} are offered but no longer there"),
     ]
 
 
@@ -436,8 +436,8 @@ def test_a_drm_node_that_has_gone(recheck: Recheck, tmp_path: Path) -> None:
     assert report(run, tmp_path) == [
         wrong(
             "problem",
-            f"nvidia.com/gpu=0, nvidia.com/gpu={uuid_of(0)} and nvidia.com/gpu=all are offered with other nodes than"
-            " the host has for it",
+            f"nvidia.com/gpu=0, nvidia.com/gpu={uuid_of(0)} and nvidia.com/gpu=all are offered with device nodes"
+            " that differ from the host's",
         )
     ]
 
@@ -511,6 +511,7 @@ class Live:
         """Write the spec of the host at `root`."""
         self.root, self.cdigen = root, cdigen
         self.spec = root / "etc/cdi/nvidia.yaml"
+        self.spec.parent.mkdir(parents=True, exist_ok=True)
         assert self.generate(*options).code == 0
 
     def generate(self, *options: str) -> Run:
@@ -560,7 +561,7 @@ def test_a_spec_that_hides_ours(live: Live) -> None:
         f" more (written by the"
         f" vendor's generator) -> {disable}"
     )
-    theirs = "ok       spec     /var/run/cdi/nvidia.yaml: everything that it mounts or makes a node of is there"
+    theirs = "ok       spec     /var/run/cdi/nvidia.yaml: all files and device nodes that it names are there"
     assert live.check() == [LIVE_TRUE, theirs, shadow]
 
     other.write_text(document % "{path: /dev/nvidia0}, {path: /dev/nvidia7}, {path: /dev/null, hostPath: /etc/cdi}")
@@ -600,7 +601,7 @@ def test_what_engines_make_themselves_need_not_be_there(live: Live) -> None:
         )
     )
 
-    assert live.check() == [f"ok       spec     {OURS}: everything that it mounts or makes a node of is there"]
+    assert live.check() == [f"ok       spec     {OURS}: all files and device nodes that it names are there"]
 
 
 def test_nodes_of_other_numbers_or_types_than_a_spec_says(live: Live) -> None:
@@ -681,7 +682,7 @@ def test_a_library_that_a_user_may_not_read_is_not_called_wrong(make_host: MakeH
 
     assert (run.code, run.err) == (0, "")
     assert run.out == (
-        f"unknown  spec     {OURS}: whether {path} is still right cannot be seen\n"
+        f"unknown  spec     {OURS}: cannot tell whether {path} is still right\n"
         "                  -> run it as root\n"
         "\ntrue of this host, as far as could be seen: 1 unknown\n"
     )
@@ -786,7 +787,7 @@ def test_no_more_specs_are_looked_at_than_a_host_can_have(live: Live) -> None:
     )
     assert lines[2].endswith(
         f"in {OURS} and /etc/cdi/copy0000.yaml"
-        f" and /etc/cdi/copy0001.yaml and {MAX_SPECS - 3} more, which count the same"
+        f" and /etc/cdi/copy0001.yaml and {MAX_SPECS - 3} more, with equal precedence"
         f" -> keep one of them, such as {OURS}"
     )
     copies = f"/etc/cdi/copy0000.yaml, /etc/cdi/copy0001.yaml and {MAX_SPECS - 3} more"
@@ -811,7 +812,7 @@ def test_a_device_twice_in_one_directory(live: Live) -> None:
         LIVE_TRUE.replace(OURS, f"{OURS}, /etc/cdi/old.yaml"),
         (
             f"problem  spec     an engine: nvidia.com/gpu=0, nvidia.com/gpu={uuid_of(0)}, nvidia.com/gpu=all cannot be"
-            f" resolved: in {OURS} and /etc/cdi/old.yaml, which count the same -> keep one of them, such as"
+            f" resolved: defined in {OURS} and /etc/cdi/old.yaml, with equal precedence -> keep one of them, such as"
             f" {OURS}: rm /etc/cdi/old.yaml"
         ),
     ]

@@ -49,8 +49,8 @@ def test_a_device_that_two_files_of_a_lower_directory_have_is_lost_for_engines()
     entries = {OURS: spec("0", ours=True), "/etc/cdi/other.yaml": spec("0"), VENDORS: spec("0")}
     (lost,) = (line for line in check(entries, PODMAN) if "cannot be resolved" in line)
     assert lost.startswith(
-        "problem spec podman 4.3.1: nvidia.com/gpu=0 cannot be resolved: in /etc/cdi/nvidia.yaml and"
-        " /etc/cdi/other.yaml, which count the same"
+        "problem spec podman 4.3.1: nvidia.com/gpu=0 cannot be resolved: defined in /etc/cdi/nvidia.yaml and"
+        " /etc/cdi/other.yaml, with equal precedence"
     )
 
 
@@ -66,7 +66,7 @@ def test_the_vendors_spec_shadows_ours_for_the_engines_that_read_it() -> None:
         f"ok spec {OURS}: written by cdigen: nvidia.com/gpu, cdiVersion 0.5.0",
         f"ok spec {VENDORS}: written by the vendor's generator: nvidia.com/gpu, cdiVersion 0.5.0, with 1 hook program",
         (
-            f"warning spec {OURS}: 1 device of it hidden by {VENDORS}, which counts more (written by the vendor's"
+            f"warning spec {OURS}: 1 device of it hidden by {VENDORS}, which takes precedence (written by the vendor's"
             " generator) -> disable the vendor's service and remove its spec:"
             " systemctl disable --now nvidia-cdi-refresh.path nvidia-cdi-refresh.service && rm -f"
             " /var/run/cdi/nvidia.yaml"
@@ -87,7 +87,7 @@ def test_a_spec_that_no_engine_uses_has_no_problem() -> None:
 
     assert check(entries, PODMAN) == [
         (
-            f"ok spec {OURS}: {of_vendor}, with 1 hook program; no engine uses it, as others that count more have all"
+            f"ok spec {OURS}: {of_vendor}, with 1 hook program; no engine uses it: specs that take precedence have all"
             " its devices"
         ),
         f"ok spec {VENDORS}: {of_vendor}",
@@ -122,7 +122,7 @@ def test_a_device_twice_in_one_directory_cannot_be_resolved() -> None:
         f"ok spec {other}: author unknown: nvidia.com/gpu, cdiVersion 0.5.0",
         (
             "problem spec podman 4.3.1: nvidia.com/gpu=0, nvidia.com/gpu=1, nvidia.com/gpu=2 and 2 more cannot be"
-            f" resolved: in {OURS} and {other}, which count the same -> keep one of them, such as {OURS}: rm {other}"
+            f" resolved: defined in {OURS} and {other}, with equal precedence -> keep one of them, such as {OURS}: rm {other}"
         ),
     ]
 

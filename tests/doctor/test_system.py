@@ -151,7 +151,7 @@ def test_the_vendors_service_is_in_the_way_where_it_is_enabled() -> None:
     assert units_of(service=GOOD, path=GOOD, vendors=GOOD)[2:] == [
         (
             "warning systemd nvidia-cdi-refresh.service: enabled: the vendor's service writes /var/run/cdi/nvidia.yaml,"
-            " which counts more than /etc/cdi/nvidia.yaml -> disable the vendor's service and remove its"
+            " which takes precedence over /etc/cdi/nvidia.yaml -> disable the vendor's service and remove its"
             " spec: systemctl disable --now nvidia-cdi-refresh.path nvidia-cdi-refresh.service &&"
             " rm -f /var/run/cdi/nvidia.yaml"
         )
@@ -162,7 +162,7 @@ def test_the_vendors_service_is_right_where_no_spec_of_ours_is_hidden() -> None:
     assert units_of(service=GOOD, path=GOOD, vendors=GOOD, has_ours=False)[2:] == [
         (
             "ok systemd nvidia-cdi-refresh.service: enabled: the vendor's service writes /var/run/cdi/nvidia.yaml,"
-            " which counts more than /etc/cdi/nvidia.yaml"
+            " which takes precedence over /etc/cdi/nvidia.yaml"
         )
     ]
 

@@ -65,7 +65,8 @@ def ask(verb: str, *arguments: str) -> dict[str, Any]:
     """Return what a verb of cdigen says of this host, and its exit code."""
     command = ["cdigen", verb, "--procfs", str(HOST / "proc"), "--sysfs", str(HOST / "sys"), *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    return {"code": done.returncode, "out": done.stdout.replace("\n                  -> ", " -> ").splitlines()}
+    out = done.stdout.replace("\n                  -> ", " -> ").replace("\n                  $ ", " $ ")
+    return {"code": done.returncode, "out": out.splitlines()}
 
 
 def record() -> dict[str, object]:

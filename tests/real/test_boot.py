@@ -393,7 +393,7 @@ def test_check_and_doctor_tell_of_the_upgrade(second: dict[str, Any], driver_deb
     (gone,) = [line for line in report["check"]["out"] if "/etc/cdi/nvidia.yaml: " in line and "are gone" in line]
     assert gone.startswith("problem  spec     /etc/cdi/nvidia.yaml: 4 of the 50 files that it mounts are gone: ")
     assert gone in report["doctor"]["out"]
-    failed = "problem  systemd  cdigen.service: failed: exit-code, exit code 4 -> journalctl -b -u cdigen.service, mend"
+    failed = "problem  systemd  cdigen.service: failed: exit-code, exit code 4 -> fix what the last line of its journal"
     assert [line for line in report["doctor"]["out"] if line.startswith(failed)]
 
 
