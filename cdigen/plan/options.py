@@ -116,42 +116,60 @@ class BuildOptions:
         own_class = "gpu" if self.device_class is None else self.device_class
         if not _VENDOR.fullmatch(self.vendor) or len(vendor) > _MAX_VENDOR:
             raise UsageError(
-                f"--vendor {one_line(self.vendor)}: not a vendor name; use two or more letters, digits, '.',"
-                " '_' and '-', such as nvidia.com"
+                f"--vendor {one_line(self.vendor)}: not a vendor name",
+                hint="use two or more letters, digits, '.', '_' and '-', such as nvidia.com",
+                code="invalid-value",
             )
         if not _CLASS.fullmatch(own_class) or len(device_class) > _MAX_CLASS:
             raise UsageError(
-                f"--class {one_line(own_class)}: not a class name; use two or more letters, digits, '_'"
-                " and '-', such as gpu"
+                f"--class {one_line(own_class)}: not a class name",
+                hint="use two or more letters, digits, '_' and '-', such as gpu",
+                code="invalid-value",
             )
         if self.mode not in (*GPU_MODES, "imex"):
             if self.devices:
                 raise UsageError(
-                    "--device chooses GPUs and IMEX channels, of which"
-                    f" --mode {self.mode} offers none by name; leave it out"
+                    f"--device chooses GPUs and IMEX channels, of which --mode {self.mode} offers none by name",
+                    hint="leave it out",
+                    code="conflicting-options",
                 )
             if not self.with_all:
-                raise UsageError(f"--no-all would leave nothing, as --mode {self.mode} has only the device `all`")
+                raise UsageError(
+                    f"--no-all would leave nothing, as --mode {self.mode} has only the device `all`",
+                    code="conflicting-options",
+                )
         if self.none_device and self.mode not in GPU_MODES:
             raise UsageError(
                 f"--none-device is a device without a GPU, and --mode {self.mode} has no GPUs", hint="leave it out"
             )
         for name in self.devices:
             if not name.isprintable():  # the spec's header could not say it
-                raise UsageError(f"--device {one_line(name)}: no device has such a name; see: cdigen list")
+                raise UsageError(
+                    f"--device {one_line(name)}: no device has such a name",
+                    hint="see",
+                    commands=("cdigen list",),
+                    code="invalid-value",
+                )
         for word in self.capabilities:
             if word not in CAPABILITIES:
                 raise UsageError(
-                    f"--capabilities: {one_line(word)!r} is no capability; use some of"
-                    f" {', '.join((*CAPABILITIES, COMPAT32))}, with commas between them"
+                    f"--capabilities: {one_line(word)!r} is not a capability",
+                    hint=f"use some of {', '.join((*CAPABILITIES, COMPAT32))}, separated by commas",
+                    code="invalid-value",
                 )
         if not self.capabilities:
-            raise UsageError(f"--capabilities: none given; use some of {', '.join((*CAPABILITIES, COMPAT32))}")
+            raise UsageError(
+                "--capabilities: none given",
+                hint=f"use some of {', '.join((*CAPABILITIES, COMPAT32))}",
+                code="invalid-value",
+            )
         for directory in self.library_directories:
             if not _DIRECTORY.fullmatch(directory) or len(directory) > 1024 or not directory.isprintable():
                 raise UsageError(
                     f"--container-lib-dir {one_line(directory)}: not an absolute path without '.', '..', '//'"
-                    " and a slash at the end; use one such as /usr/lib64"
+                    " and a slash at the end",
+                    hint="use one such as /usr/lib64",
+                    code="invalid-value",
                 )
 
 
@@ -163,8 +181,9 @@ def check_root(option: str, value: str) -> None:
     """
     if not value.startswith("/") or ".." in value.split("/") or not value.isprintable():
         raise UsageError(
-            f"{option} {one_line(value)}: not an absolute path on the host without '..'; use one such as"
-            " /run/nvidia/driver"
+            f"{option} {one_line(value)}: not an absolute path on the host without '..'",
+            hint="use one such as /run/nvidia/driver",
+            code="invalid-value",
         )
 
 

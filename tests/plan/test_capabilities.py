@@ -65,8 +65,8 @@ def test_a_list_of_capabilities_is_read_in_any_order(text: str, groups: tuple[st
         (
             ("compute", "cu\nda"),
             (
-                "--capabilities: 'cu\\\\nda' is no capability; use some of compute, utility, graphics, video, display,"
-                " ngx, compat32, with commas between them"
+                "--capabilities: 'cu\\\\nda' is not a capability; use some of compute, utility, graphics, video,"
+                " display, ngx, compat32, separated by commas"
             ),
         ),
         ((), "--capabilities: none given; use some of compute, utility, graphics, video, display, ngx, compat32"),
