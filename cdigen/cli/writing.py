@@ -95,7 +95,8 @@ def generate(
 @click.option(
     "--dev-char",
     is_flag=True,
-    help="Make the links /dev/char/MAJOR:MINOR, without which containers lose a GPU when systemd reloads.",
+    help="Make the links /dev/char/MAJOR:MINOR, without which containers lose a GPU when systemd reloads; also to nodes"
+    " that the driver could have and that are not there yet.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be made, and make nothing.")
 @JSON

@@ -89,7 +89,7 @@ def make_nodes(target: Target, *, option: str, create: bool = True, dev_char: bo
         target: the host.
         option: the option that asked for it, for messages.
         create: make nodes.
-        dev_char: make the links below /dev/char as well.
+        dev_char: make the links below /dev/char as well, also to nodes that are still to come.
         dry_run: change nothing.
 
     Raises:
@@ -113,7 +113,8 @@ def make_nodes(target: Target, *, option: str, create: bool = True, dev_char: bo
             views, nodes, notes = look_at_nodes(target)
     if dev_char:
         for node in nodes:
-            if node.state in USABLE or (dry_run and create and _can_be_made(node)):
+            # A link may lead to nothing yet; one to a node of other numbers would lead to another device.
+            if node.state in (*USABLE, "missing") or (dry_run and create and _can_be_made(node)):
                 maker.link(views, node, notes)
     maker.raise_failures()
     if create:
@@ -215,6 +216,7 @@ class _Maker:
         if node.major is None:
             return
         path = f"/dev/char/{node.major}:{node.minor}"
+        text = f"../{node.path.removeprefix('/dev/')}"
         host_path = views.dev.host_path(path)
         try:
             target = views.dev.find(path)
@@ -226,6 +228,8 @@ class _Maker:
         except (HostReadError, LinkError) as error:
             notes.damaged(host_path, error, f"it is not linked to {node.host_path}")
             return
+        if node.found is None and there is not None and there.target in (text, node.host_path):
+            return  # it leads to where the node will be
         if there is not None and there.kind != "link":
             notes.add(
                 "warning",
@@ -235,7 +239,6 @@ class _Maker:
                 f" {node.host_path}",
             )
             return
-        text = f"../{node.path.removeprefix('/dev/')}"
         self._do(
             Action(action="link", path=host_path, detail=text),
             lambda: self._directory.make_link(path, text),

@@ -485,14 +485,55 @@ def test_a_link_that_is_right_stays_and_another_is_replaced(make_host: MakeHost,
         " /dev/nvidia-uvm\n"
         "cdigen: linked /dev/char/195:255 to ../nvidiactl\n"
         "cdigen: linked /dev/char/195:254 to ../nvidia-modeset\n"
+        "cdigen: linked /dev/char/508:1 to ../nvidia-caps/nvidia-cap1\n"
+        "cdigen: linked /dev/char/508:2 to ../nvidia-caps/nvidia-cap2\n"
     )
     assert facts_below(root / "dev/char") == {
         "195:0": ("lrwxrwxrwx", "0:0", "/dev/nvidia0"),
         "195:254": ("lrwxrwxrwx", "0:0", "../nvidia-modeset"),
         "195:255": ("lrwxrwxrwx", "0:0", "../nvidiactl"),
+        "508:1": ("lrwxrwxrwx", "0:0", "../nvidia-caps/nvidia-cap1"),
+        "508:2": ("lrwxrwxrwx", "0:0", "../nvidia-caps/nvidia-cap2"),
         "511:0": ("-rw-r--r--", "0:0", "0:0"),
         "511:1": ("crw-rw-rw-", "0:0", "511:1"),
     }
+
+
+def test_nodes_to_come_are_linked_already_and_another_device_is_not(make_host: MakeHost, cdigen: Cdigen) -> None:
+    nodes = without(node_entries(), "/dev/nvidia0", "/dev/nvidia-caps", "/dev/nvidia-uvm-tools")
+    root = make_host(
+        {
+            **proc_entries(),
+            **nodes,
+            "/dev/nvidia-uvm": char(234, 0),
+            "/dev/char/508:1": link("/dev/nvidia-caps/nvidia-cap1"),  # as nvidia-ctk makes it
+            "/dev/char/508:2": link("../nvidia-caps/nvidia-cap1"),
+            "/dev/char/511:0": link("../elsewhere"),
+        }
+    )
+
+    first = cdigen("nodes", "--dev-char", "--host-root", root)
+    before = identities_below(root)
+    second = cdigen("nodes", "--dev-char", "--host-root", root)
+
+    links = {
+        "195:255": "../nvidiactl",
+        "511:1": "../nvidia-uvm-tools",
+        "195:254": "../nvidia-modeset",
+        "195:0": "../nvidia0",
+        "508:2": "../nvidia-caps/nvidia-cap2",
+        "510:0": "../nvidia-nvlink",
+    }
+    assert (first.code, first.err) == (
+        0,
+        "".join(f"cdigen: linked /dev/char/{name} to {target}\n" for name, target in links.items()),
+    )
+    assert {name: os.readlink(root / "dev/char" / name) for name in os.listdir(root / "dev/char")} == {
+        **links,
+        "508:1": "/dev/nvidia-caps/nvidia-cap1",
+        "511:0": "../elsewhere",
+    }
+    assert (second.code, second.err, identities_below(root)) == (0, "", before)
 
 
 # generate --create-nodes
