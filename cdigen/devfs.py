@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -36,11 +37,11 @@ _OPEN_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _ADVICE = {
     errno.EACCES: "run as root",
-    errno.EPERM: "run as root; in a container, with the capability MKNOD",
+    errno.EPERM: "run as root, in a container with the capability MKNOD",
     errno.EROFS: "make /dev writable",
     errno.ENOENT: "name the directory that holds dev/ with --dev-root",
     errno.EISDIR: "remove the directory that is in its place",
-    errno.EBUSY: "it is a mount point; remove the mount",
+    errno.EBUSY: "remove the mount that is on it",
     errno.ENOSPC: "free some space there",
 }
 
@@ -50,13 +51,16 @@ class NodeError(FileError):
 
     Attributes:
         path: as the host sees it.
-        reason: why and, after a semicolon, what to do.
+        reason: why.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    code = "node-failed"
+
+    def __init__(self, path: str, reason: str, *, hint: str, commands: tuple[str, ...] = ()) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"cannot make {one_line(path)}: {reason}")
+        shown = one_line(path)
+        super().__init__(f"cannot make {shown}: {reason}", hint=hint, commands=commands, subject=shown)
 
 
 class ModprobeError(Exception):
@@ -92,7 +96,9 @@ class DeviceDirectory:
             NodeError: it could not be made; what was there is still there.
         """
         if major > MAX_MAJOR or minor > MAX_MINOR:
-            raise NodeError(self._dev_root + path, f"no device has the numbers {major}:{minor}; see /proc/devices")
+            raise NodeError(
+                self._dev_root + path, f"no device has the numbers {major}:{minor}", hint="see /proc/devices"
+            )
 
         def make(name: str, directory: int) -> None:
             before = os.umask(0)
@@ -132,9 +138,12 @@ class DeviceDirectory:
                         os.unlink(temporary, dir_fd=directory)
                     raise
         except OSError as error:
-            reason = error.strerror or str(error)
-            advice = _ADVICE.get(error.errno or 0, f"see what is there with: ls -ld {one_line(self._dev_root + path)}")
-            raise NodeError(self._dev_root + path, f"{reason}; {advice}") from error
+            full = self._dev_root + path
+            known = _ADVICE.get(error.errno or 0)
+            commands = () if known else (f"ls -ld {shlex.quote(one_line(full))}",)
+            raise NodeError(
+                full, error.strerror or str(error), hint=known or "see what is there with", commands=commands
+            ) from error
 
     @contextmanager
     def _open(self, directory: str) -> Iterator[int]:
@@ -152,7 +161,8 @@ class DeviceDirectory:
                     if error.errno in (errno.ELOOP, errno.ENOTDIR):
                         raise NodeError(
                             self._dev_root + directory,
-                            f"{one_line(seen)} is a symbolic link or a file, where a directory has to be; remove it",
+                            f"{one_line(seen)} is a symbolic link or a file, where a directory has to be",
+                            hint="remove it",
                         ) from error
                     raise
                 os.close(fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from cdigen.errors import IncompleteError, NoDriverError
@@ -41,17 +42,17 @@ def note_what_is_lacking(nodes: tuple[ExpectedNode, ...], notes: Notes) -> None:
             "warning",
             "module-not-loaded",
             module,
-            f"the module {module} is not loaded, so {names_of(paths)} cannot be made; load it with: modprobe {module}",
+            f"the module {module} is not loaded, so {names_of(paths)} cannot be made",
+            hint="load it with",
+            commands=(f"modprobe {shlex.quote(module)}",),
         )
     for source, paths in unmanaged.items():
         notes.add(
             "warning",
             "nodes-not-managed",
             source,
-            f"{names_of(paths)} is left to the administrator ({source}); make it, or set NVreg_ModifyDeviceFiles=1"
-            if len(paths) == 1
-            else f"{names_of(paths)} are left to the administrator ({source}); make them, or set"
-            " NVreg_ModifyDeviceFiles=1",
+            f"{names_of(paths)} {'is' if len(paths) == 1 else 'are'} left to the administrator ({source})",
+            hint=f"make {'it' if len(paths) == 1 else 'them'}, or set NVreg_ModifyDeviceFiles=1",
         )
 
 
@@ -73,15 +74,26 @@ def check_required(nodes: tuple[ExpectedNode, ...]) -> None:
         return
     if all(node.state == "module not loaded" for node in nodes):
         raise NoDriverError(
-            "the NVIDIA driver is not loaded: /proc/devices has none of its names; load it with: modprobe nvidia"
+            "the NVIDIA driver is not loaded: /proc/devices has none of its names",
+            hint="load it with",
+            commands=("modprobe nvidia",),
+            code="driver-not-loaded",
         )
     modules = dict.fromkeys(node.module for node in lacking if node.state == "module not loaded")
-    remedies = [f"load the module with: modprobe {module}" for module in modules]
+    hints = []
     others = [node for node in lacking if node.state != "module not loaded"]
     if any(not node.modify for node in others):
-        remedies.append("make those that are left to the administrator, or set NVreg_ModifyDeviceFiles=1")
+        hints.append("make those that are left to the administrator, or set NVreg_ModifyDeviceFiles=1")
     if any(node.modify for node in others):
-        remedies.append("name the host's procfs with --procfs")
+        hints.append("name the host's procfs with --procfs")
+    if modules:
+        hints.append(f"load the module{'' if len(modules) == 1 else 's'} with")
     names = names_of([node.host_path for node in lacking])
     verb, object_ = ("is", "it") if len(lacking) == 1 else ("are", "them")
-    raise IncompleteError(f"{names} {verb} not there, and containers need {object_}; {'; '.join(remedies)}")
+    raise IncompleteError(
+        f"{names} {verb} not there, and containers need {object_}",
+        hint=", and ".join(hints),
+        commands=tuple(f"modprobe {shlex.quote(module)}" for module in modules),
+        subject=lacking[0].host_path,
+        code="missing-node",
+    )

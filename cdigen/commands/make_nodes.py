@@ -14,7 +14,7 @@ from cdigen.discover.notes import Notes
 from cdigen.discover.platform import check_platform
 from cdigen.discover.views import open_views
 from cdigen.errors import FileError, UsageError
-from cdigen.findings import Finding
+from cdigen.findings import Finding, Remedy
 from cdigen.host import HostReadError, LinkError
 from cdigen.report import say, say_findings
 
@@ -97,7 +97,11 @@ def make_nodes(target: Target, *, option: str, create: bool = True, dev_char: bo
         FileError: a node could not be made; the others were.
     """
     if target.snapshot is not None:
-        raise UsageError(f"{option} changes a host and cannot be used together with --snapshot; leave one of them out")
+        raise UsageError(
+            f"{option} changes a host and cannot be used together with --snapshot",
+            hint="leave one of them out",
+            code="conflicting-options",
+        )
     views, nodes, notes = look_at_nodes(target)
     maker = _Maker(target, views, dry_run=dry_run)
     if create:
@@ -119,8 +123,15 @@ def make_nodes(target: Target, *, option: str, create: bool = True, dev_char: bo
     maker.raise_failures()
     if create:
         note_what_is_lacking(nodes, notes)
-    for message in maker.warnings:
-        notes.add("warning", "nvidia-modprobe-failed", "nvidia-modprobe", message)
+    for message, remedy in maker.warnings:
+        notes.add(
+            "warning",
+            "nvidia-modprobe-failed",
+            "nvidia-modprobe",
+            message,
+            hint=remedy.hint,
+            commands=remedy.commands,
+        )
     return Made(nodes=nodes, actions=tuple(maker.actions), findings=notes.findings)
 
 
@@ -161,7 +172,7 @@ class _Maker:
         self._ran: set[tuple[str, ...] | None] = set()
         self._failures: list[NodeError] = []
         self.actions: list[Action] = []
-        self.warnings: list[str] = []
+        self.warnings: list[tuple[str, Remedy]] = []
 
     @property
     def has_run(self) -> bool:
@@ -188,12 +199,12 @@ class _Maker:
         """
         for arguments, reason in failed.items():
             if any(node.state == "missing" and node.command == arguments for node in nodes):
-                rest = "what it left is made by mknod"
+                remedy = Remedy("what it left is made by mknod")
             elif any(node.state == "module not loaded" and _LOADS[node.module] == arguments for node in nodes):
-                rest = "see what the kernel log says of NVRM: dmesg"
+                remedy = Remedy("see what the kernel log says of NVRM", ("dmesg",))
             else:
                 continue
-            self.warnings.append(f"{' '.join((program, *arguments))} failed ({reason}); {rest}")
+            self.warnings.append((f"{' '.join((program, *arguments))} failed ({reason})", remedy))
 
     def make(self, node: ExpectedNode) -> None:
         """Make a node if it can be and has to be."""
@@ -235,8 +246,8 @@ class _Maker:
                 "warning",
                 "not-a-link",
                 host_path,
-                f"{host_path} is a {there.kind} and is left alone; remove it, so that it can be a link to"
-                f" {node.host_path}",
+                f"{host_path} is a {there.kind} and is left alone",
+                hint=f"remove it, so that it can be a link to {node.host_path}",
             )
             return
         self._do(
@@ -257,12 +268,18 @@ class _Maker:
         if not self._failures:
             return
         first = self._failures[0]
-        others = dict.fromkeys(str(error) for error in self._failures if error.reason != first.reason)
+        others = {error.message: error for error in self._failures if error.reason != first.reason}
         names = names_of(list(dict.fromkeys(error.path for error in self._failures if error.reason == first.reason)))
-        error = FileError(f"cannot make {names}: {first.reason}")
+        error = FileError(
+            f"cannot make {names}: {first.reason}",
+            hint=first.remedy.hint,
+            commands=first.remedy.commands,
+            subject=first.subject,
+            code=first.code,
+        )
         error.findings = tuple(
-            Finding(level="warning", code="node-failed", subject="", message=other)
-            for other in list(others)[:MOST_NAMED]
+            Finding(level="warning", code=other.code, subject=other.subject, message=other.message, remedy=other.remedy)
+            for other in list(others.values())[:MOST_NAMED]
         )
         raise error
 

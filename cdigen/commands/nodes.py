@@ -37,7 +37,7 @@ def run_nodes(target: Target, *, create: bool, dev_char: bool, dry_run: bool, as
         option = "--create" if create else "--dev-char"
         made = make_nodes(target, option=option, create=create, dev_char=dev_char, dry_run=dry_run)
     elif dry_run:
-        raise UsageError("--dry-run says what --create or --dev-char would do; add one of them, or leave it out")
+        raise UsageError("--dry-run says what --create or --dev-char would do", hint="add one of them, or leave it out")
     else:
         _, nodes, notes = look_at_nodes(target)
         made = Made(nodes=nodes, actions=(), findings=notes.findings)

@@ -403,7 +403,7 @@ def test_who_may_not_make_nodes_is_told_once(make_host: MakeHost) -> None:
     assert run.err == (
         "cdigen: error: cannot make /dev/nvidiactl, /dev/nvidia-uvm, /dev/nvidia-uvm-tools, /dev/nvidia-modeset,"
         " /dev/nvidia0, /dev/nvidia-caps/nvidia-cap1, /dev/nvidia-caps/nvidia-cap2, /dev/nvidia-nvlink: Operation not"
-        " permitted; run as root; in a container, with the capability MKNOD\n"
+        " permitted; run as root, in a container with the capability MKNOD\n"
     )
     assert facts_below(root / "dev") == {"nvidia-caps": ("drwxr-xr-x", "0:0", "0:0")}
 
@@ -595,5 +595,5 @@ def test_a_mount_in_place_of_a_node_is_left_alone(
 
     assert (run.code, run.err) == (
         7,
-        "cdigen: error: cannot make /dev/nvidia0: Device or resource busy; it is a mount point; remove the mount\n",
+        "cdigen: error: cannot make /dev/nvidia0: Device or resource busy; remove the mount that is on it\n",
     )
