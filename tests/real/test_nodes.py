@@ -92,7 +92,7 @@ def _run(
             pytest.fail(f"{what}, and under CI nothing is skipped", pytrace=False)
         pytest.skip(what)
     told = {name: (report / name).read_text() for name in ("out", "err", "code", "nodes", "links")}
-    actions = cast("list[dict[str, str]]", json.loads(told["out"] or '{}').get("actions", []))
+    actions = cast("list[dict[str, str]]", json.loads(told["out"] or "{}").get("actions", []))
     return _Result(
         code=int(told["code"]),
         err=told["err"],
