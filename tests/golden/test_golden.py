@@ -92,6 +92,7 @@ def test_the_specs_of_all_modes_are_what_is_written_down(
     assert run(["snapshot", "--snapshot", str(host.snapshot), "-o", str(again), *asks]) == 0
     for snapshot in (host.snapshot, again):
         main = tmp_path / f"specs-of-{snapshot.parent.name}" / SPEC
+        main.parent.mkdir()
         exit_code = run(["generate", "--all-modes", "--snapshot", str(snapshot), "-o", str(main), *host.arguments])
         capsysbinary.readouterr()
         assert bool(exit_code) == host.is_refused
