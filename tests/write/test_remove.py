@@ -91,6 +91,27 @@ def test_what_a_writer_may_be_at_work_on_stays_while_others_have_the_lock(tmp_pa
     assert remove_file(part, may_become_ours, lock_timeout=0.1, only_locked=True) == "removed"
 
 
+def test_a_name_alone_is_removed_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.yaml").write_bytes(OURS)
+    monkeypatch.chdir(tmp_path)
+
+    assert remove_file("a.yaml", is_ours) == "removed"
+    assert os.listdir(tmp_path) == []
+
+
+def test_of_a_file_its_first_bytes_are_judged_and_no_more_than_were_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(OURS * 100)
+    judged = []
+
+    def judge(head: bytes) -> bool:
+        judged.append(head)
+        return False
+
+    assert remove_file(tmp_path / "a.yaml", judge) == "left"
+    assert remove_file(tmp_path / "a.yaml", judge, head_bytes=7) == "left"
+    assert judged == [(OURS * 100)[:512], OURS[:7]]
+
+
 def test_a_whole_file_is_removed_also_while_others_keep_the_lock(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(OURS)
     lock = os.open(tmp_path, os.O_RDONLY)
@@ -115,12 +136,16 @@ try:
     remove_file({str(path)!r}, lambda head: True)
 except FileError as error:
     print(error)
+    print(error.code, error.subject)
 """
 
     command = [*strace, "-e", "inject=unlinkat:error=ENOMEM", sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
-    assert done.stdout == f"cannot remove {path}: Cannot allocate memory; remove it by hand\n"
+    assert done.stdout.splitlines() == [
+        f"cannot remove {path}: Cannot allocate memory; remove it by hand",
+        f"cannot-remove {path}",
+    ]
     assert path.read_bytes() == OURS
 
 

@@ -195,6 +195,16 @@ def test_a_path_without_a_file_name_is_refused(path: str) -> None:
     assert refusal(path) == f"cannot write {path}: it is the path of a directory; name a file in it"
 
 
+def test_an_error_tells_programs_what_it_is_and_of_which_file(spec: Path) -> None:
+    with pytest.raises(FileError) as unfit:
+        write_file(spec.parent, NEW)
+    with pytest.raises(FileError) as failed:
+        write_file(spec / "below.yaml", NEW)
+
+    assert (unfit.value.code, unfit.value.subject) == ("unfit-output", str(spec.parent))
+    assert (failed.value.code, failed.value.subject) == ("cannot-write", str(spec / "below.yaml"))
+
+
 def test_a_pipe_is_refused_without_waiting_for_its_other_end(tmp_path: Path) -> None:
     pipe = tmp_path / "nvidia.yaml"
     os.mkfifo(pipe)
