@@ -557,8 +557,8 @@ def test_a_spec_that_hides_ours(live: Live) -> None:
         " nvidia-cdi-refresh.service -> rm -f /var/run/cdi/nvidia.yaml"
     )
     shadow = (
-        f"warning  spec     {OURS}: 1 device of it hidden by /var/run/cdi/nvidia.yaml, which counts"
-        f" more (written by the"
+        f"warning  spec     {OURS}: 1 device of it hidden by /var/run/cdi/nvidia.yaml, which takes"
+        f" precedence (written by the"
         f" vendor's generator) -> {disable}"
     )
     theirs = "ok       spec     /var/run/cdi/nvidia.yaml: all files and device nodes that it names are there"

@@ -122,7 +122,8 @@ def test_a_device_twice_in_one_directory_cannot_be_resolved() -> None:
         f"ok spec {other}: author unknown: nvidia.com/gpu, cdiVersion 0.5.0",
         (
             "problem spec podman 4.3.1: nvidia.com/gpu=0, nvidia.com/gpu=1, nvidia.com/gpu=2 and 2 more cannot be"
-            f" resolved: defined in {OURS} and {other}, with equal precedence -> keep one of them, such as {OURS}: rm {other}"
+            f" resolved: defined in {OURS} and {other}, with equal precedence -> keep one of them, such as {OURS}:"
+            f" rm {other}"
         ),
     ]
 

@@ -99,9 +99,7 @@ def configure(work: Path, package: str) -> None:
     )
     path = work / "setup.cfg"
     if not path.exists() or path.read_text() != text:
-        shutil.rmtree(
-            work / "mutants", ignore_errors=True
-        )  # mutmut would run what is not in the sample too
+        shutil.rmtree(work / "mutants", ignore_errors=True)  # mutmut would run what is not in the sample too
         path.write_text(text)
 
 
