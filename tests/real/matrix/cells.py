@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.real.make_driver import HostTree
-    from tests.real.matrix.engines import Done, Engine
+    from tests.real.matrix.engines import Done, Engine, Row
     from tests.real.matrix.images import Kind
 
 DRIVER_ANSWERS = {"cuInit": 100, "nvmlInit_v2": 9}
@@ -117,10 +117,8 @@ def _asked_name(kind: Kind, spec: Spec, soname: str) -> str:
     return soname if direct else paths[0]
 
 
-def find_faults(
-    done: Done, kind: Kind, root: Path, spec: Spec, gpus: tuple[Gpu, ...], *, rootless: bool
-) -> Iterator[str]:
-    """Yield what is not as it has to be in a container of `kind` that was given `gpus`."""
+def find_faults(done: Done, kind: Kind, root: Path, spec: Spec, gpus: tuple[Gpu, ...], *, row: Row) -> Iterator[str]:
+    """Yield what is not as it has to be in a container of `kind` that an engine was asked for with `gpus`."""
     if done.stderr or done.returncode not in (0, 1):
         yield f"status {done.returncode}, stderr {done.stderr!r}"
         return
@@ -134,8 +132,9 @@ def find_faults(
     libc = resolve_inside(root, _one(facts, "libc")["path"])
     if libc in mounted or not (root / libc[1:]).is_file():
         yield f"libc is {libc}, which is not the image's own"
-    yield from _faults_of_nodes([fact for fact in facts if "node" in fact], gpus, rootless=rootless)
-    yield from _faults_of_cgroup([fact for fact in facts if "made" in fact], kind, gpus, rootless=rootless)
+    are_closed = row.rootless or bool(kind.user and not row.knows_user)
+    yield from _faults_of_nodes([fact for fact in facts if "node" in fact], gpus, are_closed=are_closed)
+    yield from _faults_of_cgroup([fact for fact in facts if "made" in fact], kind, gpus, rootless=row.rootless)
     answers = {fact["call"]: fact["result"] for fact in facts if "call" in fact}
     if answers != DRIVER_ANSWERS:
         yield f"the driver's code answers {answers}, not {DRIVER_ANSWERS}"
@@ -190,16 +189,15 @@ def _expected_nodes(gpus: tuple[Gpu, ...]) -> dict[str, str]:
     return nodes
 
 
-def _faults_of_nodes(facts: list[dict[str, Any]], gpus: tuple[Gpu, ...], *, rootless: bool) -> Iterator[str]:
+def _faults_of_nodes(facts: list[dict[str, Any]], gpus: tuple[Gpu, ...], *, are_closed: bool) -> Iterator[str]:
     ours = [fact for fact in facts if fact["node"].startswith(("/dev/nvidia", "/dev/dri"))]
     found = {fact["node"]: fact["number"] for fact in ours}
     expected = _expected_nodes(gpus)
     if found != expected:
         yield f"nodes differ: {sorted(set(found.items()) ^ set(expected.items()))}"
     for fact in ours:
-        # Also the DRM nodes, and by any user: engines do not take over the host's mode and group. Rootless ones
-        # bind the host's node itself.
-        closed = rootless and fact["node"].startswith("/dev/dri/")
+        # The DRM nodes are 0660 root:video on the host, and so in the container. Who owns them differs.
+        closed = are_closed and fact["node"].startswith("/dev/dri/")
         if fact["open"] not in ({"EACCES"} if closed else _NO_DRIVER):
             yield f"{fact['node']} cannot be opened to read and write: {fact['open']}"
 
@@ -254,11 +252,11 @@ def _faults_of_libraries(
             yield f"{soname} is loaded from {fact['path']}, which is {source}"
 
 
-def find_faults_of_cell(engine: Engine, kind: Kind, root: Path, spec: Spec, *, rootless: bool) -> list[str]:
+def find_faults_of_cell(engine: Engine, kind: Kind, root: Path, spec: Spec, *, row: Row) -> list[str]:
     """Return what is wrong with a cell of the matrix: an engine, a kind of image, and every choice of devices."""
     faults = []
     for (names, gpus), done in zip(CHOICES, run_choices(engine, kind, spec), strict=True):
-        found = find_faults(done, kind, root, spec, gpus, rootless=rootless)
+        found = find_faults(done, kind, root, spec, gpus, row=row)
         faults += [f"{' '.join(names)}: {fault}" for fault in found]
     return faults
 

@@ -16,9 +16,11 @@ from tests.real.program import as_driver_root, report_of, run_cdigen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.real.make_driver import HostTree
     from tests.real.matrix.expected import Failure
+    from tests.real.matrix.groups import Seen
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +43,22 @@ def spec(driver_debian: HostTree, tmp_path_factory: pytest.TempPathFactory) -> S
         document=yaml.safe_load(path.read_text()),
         explained=report_of("explain", *options),
     )
+
+
+@pytest.fixture(scope="session")
+def spec_with_groups(driver_debian: HostTree, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the same spec with additionalGids."""
+    path = tmp_path_factory.mktemp("groups") / "nvidia.yaml"
+    options = ("--additional-gids", "always", "--output", str(path))
+    done = run_cdigen("generate", *as_driver_root(driver_debian), *options)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+@pytest.fixture(scope="session")
+def seen_groups() -> dict[tuple[str, bool], Seen]:
+    """Return where tests put what they have seen of an engine's nodes, without and with groups."""
+    return {}
 
 
 @pytest.fixture(scope="session", params=ROWS, ids=lambda row: row.name)

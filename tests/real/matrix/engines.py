@@ -17,16 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from tests.real.bundle import inject, make_bundle, run_bundle, write_config
 from tests.real.cache import cache_dir
+from tests.real.engines import ENGINES, require_engine, run_in_container
 from tests.real.engines import Engine as Runtime
-from tests.real.engines import require_engine, run_in_container
 from tests.real.make_driver import make_host
 from tests.real.matrix.cri import Cri, CriError, Wanted
 from tests.real.matrix.images import reference
-from tests.real.matrix.releases import IN_RELEASE, RELEASE_13
+from tests.real.matrix.releases import IN_RELEASE, RELEASE_13, RELEASE_TESTING
 from tests.real.matrix.rootless import AS_USER, ROOTLESS_ROOTS, ROOTS_INSIDE, TREE, hold_namespaces
 from tests.real.process import CommandError, UnavailableError, command_environment, require_root, run
 
@@ -56,10 +56,14 @@ sandbox_image = "{reference(_SANDBOX_ROOT)}"
 enable_cdi = true
 cdi_spec_dirs = ["/etc/cdi"]
 restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+conf_dir = "/run/cni"
 """
 _IMPORT = ("ctr", "--namespace=k8s.io", "images", "import")
 _REFUSED = 125  # our own word for it: CRI has messages, no status
 
+_GVISOR_STARTS = 10
+"""How often it is tried: in one of five sandboxes, a process that forks ends with status 2, also without devices."""
 _LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")  # a machine that is a container cannot raise them
 
 Done = subprocess.CompletedProcess[str]
@@ -238,19 +242,25 @@ class _ReleaseBuildah:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ReleasePodman:
     beside: tuple[str, ...]
-    runtime: Runtime
+    runtime: Runtime | Literal["runsc"]
     images: Images
 
     def run(self, start: Start) -> Done:
-        return _run(
-            [
-                *(*self.beside, "podman", "--storage-driver=vfs", "--cgroup-manager=cgroupfs"),
-                *("--events-backend=none", f"--runtime={self.runtime}", "--hooks-dir=/mnt"),
-                *("run", "--rm", "--network=none", *_LIMITS, *_container_options(start.kind)),
-                *(f"--device={device}" for device in start.devices),
-                *("--rootfs", f"{self.images.root(start.kind)}:O", *start.argv),
-            ]
-        )
+        # Here, gVisor can neither take over a network nor make cgroups.
+        flags = () if self.runtime in ENGINES else ("--runtime-flag=network=none", "--runtime-flag=ignore-cgroups")
+        argv = [
+            *(*self.beside, "podman", "--storage-driver=vfs", "--cgroup-manager=cgroupfs", *flags),
+            *("--events-backend=none", f"--runtime={self.runtime}", "--hooks-dir=/mnt"),
+            *("run", "--rm", "--network=none", *_LIMITS, *_container_options(start.kind)),
+            *(f"--device={device}" for device in start.devices),
+            *("--rootfs", f"{self.images.root(start.kind)}:O", *start.argv),
+        ]
+        done = _run(argv)
+        for _ in range(_GVISOR_STARTS - 1):
+            if self.runtime != "runsc" or done.returncode != 2:
+                break
+            done = _run(argv)
+        return done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +275,7 @@ class _Injected:
         kind = start.kind
         with tempfile.TemporaryDirectory(prefix="bundle-") as name:
             bundle = make_bundle(Path(name) / "bundle")
+            capabilities = ["CAP_MKNOD", "CAP_SETGID", "CAP_SETUID"]
             sets = ("bounding", "effective", "permitted", "inheritable", "ambient")
             write_config(
                 bundle,
@@ -272,7 +283,7 @@ class _Injected:
                 is_read_only=kind.read_only,
                 env=["PATH=/usr/sbin:/usr/bin:/sbin:/bin", *kind.env],
                 user={"uid": kind.user or 0, "gid": kind.user or 0},
-                capabilities={name: ["CAP_MKNOD"] for name in sets},
+                capabilities=dict.fromkeys(sets, capabilities),
             )
             inject(bundle, self.specs, *(device.rpartition("=")[2] for device in start.devices))
             return run_bundle(self.runtime, bundle, self.images.root(kind))
@@ -385,7 +396,9 @@ def _wait_until_gone(directory: Path) -> None:
 
 
 @contextmanager
-def _release_podman(release: Release, runtime: Runtime, images: Images, spec: Path) -> Iterator[Engine]:
+def open_release_podman(
+    release: Release, runtime: Runtime | Literal["runsc"], images: Images, spec: Path
+) -> Iterator[Engine]:
     # All in one namespace: podman takes a new /run for a machine that was booted anew, and so loses what runs beside.
     with _in_release(release, spec, f"podman-{runtime}") as root:
         argv = ("sh", "-c", ": > /run/ready && exec sleep infinity")
@@ -435,6 +448,8 @@ class Row:
         name: what tests and the table call it.
         about: where it comes from.
         open: makes it ready for images and a spec, as a context.
+        knows_user: whether it applies specs knowing the container's user, who is then the owner of the device nodes,
+            and keeps the groups that a spec adds. Otherwise the DRM nodes are closed to whoever is not root.
         rootless: whether an unprivileged user runs it. It makes no device nodes, and those of the host are as they
             are there: the DRM nodes are closed to who is not in the group video.
     """
@@ -442,6 +457,7 @@ class Row:
     name: str
     about: str
     open: Callable[[Images, Path], AbstractContextManager[Engine]]
+    knows_user: bool = True
     rootless: bool = False
 
 
@@ -453,9 +469,13 @@ ROWS = (
     Row(name="crun 1.8, cdigen inject", about="Debian 12", open=partial(_bookworm_injected, "crun")),
     Row(name="rootless podman 4.3, runc", about="Debian 12", open=partial(_bookworm_rootless, "runc"), rootless=True),
     Row(name="rootless podman 4.3, crun", about="Debian 12", open=partial(_bookworm_rootless, "crun"), rootless=True),
-    Row(name="podman 5.4, runc", about="Debian 13", open=partial(_release_podman, RELEASE_13, "runc")),
-    Row(name="podman 5.4, crun", about="Debian 13", open=partial(_release_podman, RELEASE_13, "crun")),
-    Row(name="docker 26, runc", about="Debian 13", open=partial(_release_docker, RELEASE_13)),
+    Row(name="podman 5.4, runc", about="Debian 13", open=partial(open_release_podman, RELEASE_13, "runc")),
+    Row(name="podman 5.4, crun", about="Debian 13", open=partial(open_release_podman, RELEASE_13, "crun")),
+    Row(name="docker 26, runc", about="Debian 13", open=partial(_release_docker, RELEASE_13), knows_user=False),
     Row(name="containerd 1.7 by CRI, runc", about="Debian 13", open=partial(_release_containerd, RELEASE_13)),
+    Row(name="podman 5.8, runc", about="testing", open=partial(open_release_podman, RELEASE_TESTING, "runc")),
+    Row(name="podman 5.8, crun", about="testing", open=partial(open_release_podman, RELEASE_TESTING, "crun")),
+    Row(name="docker 28, runc", about="testing", open=partial(_release_docker, RELEASE_TESTING), knows_user=False),
+    Row(name="containerd 2.1 by CRI, runc", about="testing", open=partial(_release_containerd, RELEASE_TESTING)),
 )
 """Every engine, in the order of the table."""

@@ -54,6 +54,7 @@ FAILURES: dict[tuple[str, str], Failure] = {
     ("crun 1.8, cdigen inject", "dangling-link"): _CRUN_ALONE_FOLLOWS_NONE_EITHER,
     ("rootless podman 4.3, crun", "dangling-link"): _CRUN_FOLLOWS_NO_DANGLING_LINK,
     ("podman 5.4, crun", "dangling-link"): _CRUN_FOLLOWS_NO_DANGLING_LINK,
+    ("podman 5.8, crun", "dangling-link"): _CRUN_FOLLOWS_NO_DANGLING_LINK,
     **{("buildah 1.28", kind.name): _BUILDAH_HAS_NO_CDI for kind in KINDS},
 }
 """By the engine's and the kind's name."""

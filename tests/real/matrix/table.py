@@ -23,25 +23,25 @@ Each cell stands for containers that were started with the spec of a real driver
 * every injected library whose own needs the image can meet is loaded by its name, and it is the host's file; the
   others fail for want of what the image lacks, by name; cuInit and nvmlInit run;
 * the device nodes of the GPUs that were asked for are there, with the host's numbers, and can be opened to read and
-  write; those of other GPUs are not there, and a container that makes its own is denied them by the device cgroup
-  (rootless: cannot make any);
+  write by those to whom they are open (see below); those of other GPUs are not there, and a container that makes its
+  own is denied them by the device cgroup (rootless: cannot make any);
 * the variables of the spec are set, and the image's own `LD_LIBRARY_PATH` is as it was;
 * nothing but the spec's files is mounted from the driver; the C library is the image's.
 
 """
 
 _NOTES = (
-    "* buildah 1.39 (Debian 13) resolves CDI names, but starts no container with a device node of any spec (measured",
-    "  with `/dev/null`): it adds a rule to the device cgroup that names no access, which runc 1.1.15 refuses.",
-    "* Where root runs the engine, the device nodes are open to every user of the container, the DRM nodes too:",
-    "  engines take over the host's numbers, not its modes and groups. A rootless engine binds the host's own nodes,",
-    "  so the DRM nodes are closed to a user who is not in their group there.",
+    "* buildah 1.39 (Debian 13) resolves CDI names, but with runc, and on cgroup v1, it starts no container with a",
+    "  device node of any spec (measured with `/dev/null`): it adds a rule to the device cgroup that names no access.",
+    "  With crun on cgroup v2 it does: measured with 1.43 and 1.45 on another machine, as this run has no cgroup v2.",
+    "* The DRM nodes are 0660 root:video, on the host and in the container; see below who may open them.",
+    "* Debian testing moves. This was podman 5.8.6, docker 28.5.2, containerd 2.1.9, runc 1.3.6, crun 1.28.",
 )
 """What the tests of the matrix assert beside the cells."""
 
 
 def render_table(rows: Sequence[Row], kinds: Sequence[Kind], cells: Mapping[tuple[str, str], Failure | None]) -> str:
-    """Return the page.
+    """Return the page, but for the part about groups.
 
     Args:
         rows: the engines, which are the columns.

@@ -35,7 +35,7 @@ def _faults(images: Images, spec: Spec, directory: Path, harm: Callable[[Documen
     broken.path.write_text(yaml.safe_dump(document))
     with skipped_where_unavailable(), podman.open(images, broken.path) as engine:
         done = engine.run(start_for(chosen, spec, ("0",)))
-    return list(find_faults(done, chosen, images.root(chosen), spec, GPUS[:1], rootless=False))
+    return list(find_faults(done, chosen, images.root(chosen), spec, GPUS[:1], row=podman))
 
 
 def _drop_mounts(name: str) -> Callable[[Document], object]:
