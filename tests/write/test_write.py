@@ -127,7 +127,9 @@ def test_the_same_content_that_not_all_can_read_gets_its_mode_alone(spec: Path) 
     assert (after.st_ino, after.st_mtime_ns, mode(spec)) == (before.st_ino, before.st_mtime_ns, 0o644)
 
 
-@pytest.mark.parametrize(("standing", "changed", "left"), [(0o644, False, 0o644), (0o600, True, 0o644), (0o755, False, 0o755)])
+@pytest.mark.parametrize(
+    ("standing", "changed", "left"), [(0o644, False, 0o644), (0o600, True, 0o644), (0o755, False, 0o755)]
+)
 def test_the_same_content_needs_to_be_read_and_not_run_by_whom_the_mode_says(
     standing: int, changed: bool, left: int, spec: Path
 ) -> None:
