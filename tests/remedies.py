@@ -31,12 +31,15 @@ ELSEWHERE = {
     "dmesg",
     "dnf",
     "docker",
+    "dockerd",
+    "dracut",
     "getsebool",
     "journalctl",
     "ldconfig",
     "loginctl",
     "lsattr",
     "lspci",
+    "mkinitcpio",
     "modprobe",
     "mokutil",
     "nvidia-ctk",
@@ -52,6 +55,7 @@ ELSEWHERE = {
     "sudo",
     "systemctl",
     "udevadm",
+    "update-initramfs",
     "zypper",
 }
 """Programs of the hosts that a remedy is for, which the machine of the tests may lack."""
