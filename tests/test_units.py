@@ -195,7 +195,7 @@ def test_another_prefix_is_in_the_units_and_all_of_it_goes_away(tmp_path: Path) 
     said = make("install", tmp_path, "/opt/tools")
 
     assert said == (
-        "cdigen is installed; let it run at boot and after changes of the driver with:\n"
+        "cdigen is installed; to run it at boot and after changes of the driver:\n"
         "  systemctl enable --now cdigen.service cdigen.path\n"
     )
     # systemd and udev look for nothing below /opt.
