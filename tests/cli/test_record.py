@@ -147,6 +147,10 @@ def test_what_a_run_left_undone_between_spec_and_record_the_next_one_does(case: 
     assert run.err.splitlines() == [
         f"cdigen: unchanged: {case.spec}: driver {VERSION}, 1 GPU, 3 devices, 19 mounts",
         f"cdigen: wrote {case.record}: the facts behind 1 spec",
+        (
+            "cdigen: warning: no nvidia-smi was found, so containers do not have it; install the programs of the"
+            f" user-space driver {VERSION}"
+        ),
     ]
     assert case.changes() == []
     before = case.stamps()

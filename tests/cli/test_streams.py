@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.program import COMMAND, environment
+from tests.golden.hosts import GOLDEN
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import MakeSnapshot
 
-COMMANDS = ("generate --output -", "list", "list --json", "diff --spec /none", "explain", "snapshot")
+OTHER = shlex.quote(str(GOLDEN / "rocky9-615/nvidia.yaml"))
+COMMANDS = ("generate --output -", "list", "list --json", f"diff --spec {OTHER}", "explain", "snapshot")
 FULL = "cdigen: error: cannot write to standard output: No space left on device; make room, or write elsewhere\n"
 CLOSED = "cdigen: error: cannot write to standard output: Bad file descriptor; make room, or write elsewhere\n"
 

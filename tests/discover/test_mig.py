@@ -280,7 +280,8 @@ def test_some_gpus_or_instances_can_be_chosen(wanted: tuple[str, ...], names: li
 
 def test_a_gpu_that_is_not_there_is_named() -> None:
     assert refusal(divided(*PLACES), BuildOptions(devices=("1", "7", "0:9", "a b"))) == (
-        "--device 7, 0:9, a b: no such GPU or MIG instance; the GPUs are 0000:01:00.0, 0000:02:00.0; see: cdigen list"
+        "--device 7, 0:9, a b: no such GPU or MIG device; the GPUs are 0 (0000:01:00.0), 1 (0000:02:00.0);"
+        " see: cdigen list"
     )
 
 
