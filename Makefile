@@ -48,7 +48,7 @@ test: announce packages $(VENV)/installed lint types layers ## Install what the 
 
 .PHONY: check
 check: $(VENV)/installed lint types layers ## The everyday part: lint, types, layers, tests without the real driver and engines
-	$(RUN)pytest -q -m "not real"
+	$(RUN)pytest -q -n auto --dist loadfile -m "not real"
 
 .PHONY: test-real
 test-real: packages $(VENV)/installed ## Only the tests on the real driver and engines (as root)
