@@ -83,7 +83,8 @@ def _matches(view: View, pattern: str, notes: Notes) -> list[tuple[str, str]]:
             elif target[1].kind == "file" or (star and target[1].kind == "dir"):
                 notes.leave_out(view.host_path(path), "not a regular file with an ordinary name")
             else:
-                notes.damaged(view.host_path(path), ParseError(NOT_A_FILE), "it is not injected")
+                host_path = view.host_path(path)
+                notes.damaged(host_path, HostReadError(host_path, NOT_A_FILE), "it is not injected")
     except (HostReadError, LinkError) as error:
         notes.damaged(view.host_path(pattern), error, "it is not injected")
     return found

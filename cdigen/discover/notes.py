@@ -92,13 +92,14 @@ class Notes:
             host_path: the file.
             error: why: a ParseError, HostReadError or LinkError.
             consequence: what follows for containers, a clause.
-            hint: what to do, in words; see `Remedy`.
+            hint: what to do, in words; see `Remedy`. Without it and `commands`, what the error says to do.
             commands: what to do, as commands.
         """
         self.note_failure(error)
         reason = reason_of(error)
         message = f"{one_line(host_path)}: {reason}; {consequence}"
-        self.add("warning", "unusable-file", host_path, message, hint=hint, commands=commands)
+        remedy = Remedy(hint, commands) or error.remedy
+        self.add("warning", "unusable-file", host_path, message, hint=remedy.hint, commands=remedy.commands)
         self.leave_out(host_path, reason)
 
     def note_failure(self, error: CdigenError) -> None:
@@ -111,10 +112,11 @@ class Notes:
             self._failed_reads.setdefault(read.host_path, read)
 
     def fail_to_read(self, error: CdigenError, consequence: str) -> None:
-        """Note an error by a finding that says what follows, and as `note_failure` does."""
+        """Note an error by a finding that says what follows and what to do, and as `note_failure` does."""
         self.note_failure(error)
         path = getattr(error, "path", "") or error.subject
-        self.add("warning", "unreadable", path, f"{one_line(path)}: {reason_of(error)}; {consequence}")
+        message = f"{one_line(path)}: {reason_of(error)}; {consequence}"
+        self.add("warning", "unreadable", path, message, hint=error.remedy.hint, commands=error.remedy.commands)
 
     @property
     def failed_reads(self) -> tuple[FailedRead, ...]:

@@ -221,7 +221,7 @@ REFUSALS = (
             f" install the user-space driver {VERSION}, or name its directory with --driver-root"
         ),
         warnings=tuple(
-            f"{LIBDIR}/{name}: leads through more than 40 symbolic links; it is not injected"
+            f"{LIBDIR}/{name}: leads through more than 40 symbolic links; it is not injected; remove the link cycle"
             for name in ("libcuda.so", "libcuda.so.1", f"libcuda.so.{VERSION}")
         ),
     ),
@@ -326,7 +326,10 @@ ODDITIES = (
         name="a library is a link cycle",
         spoil=linked(f"{LIBDIR}/libnvidia-encode.so.{VERSION}", f"libnvidia-encode.so.{VERSION}"),
         warnings=(
-            (f"{LIBDIR}/libnvidia-encode.so.{VERSION}: leads through more than 40 symbolic links; it is not injected"),
+            (
+                f"{LIBDIR}/libnvidia-encode.so.{VERSION}: leads through more than 40 symbolic links; it is not"
+                " injected; remove the link cycle"
+            ),
         ),
     ),
     Oddity(
@@ -381,7 +384,7 @@ UNREADABLE = (
         7,
         f"cannot read {LIBDIR}/nvidia: Permission denied; run as a user who may read it",
         tuple(
-            f"{directory}: Permission denied; its libraries are not looked at"
+            f"{directory}: Permission denied; its libraries are not looked at; run as a user who may read it"
             for directory in (LIBDIR, "/lib/x86_64-linux-gnu")
         ),
     ),
@@ -416,7 +419,8 @@ def test_what_may_not_be_read_is_named(
 def test_a_program_that_may_not_be_read_is_left_out_only_where_that_is_allowed(make_host: MakeHost) -> None:
     root = make_host()
     (root / "usr" / "bin" / "nvidia-smi").chmod(0)
-    warning = "cdigen: warning: /usr/bin/nvidia-smi: Permission denied; it is not injected\n"
+    advice = "; run as a user who may read it\n"
+    warning = f"cdigen: warning: /usr/bin/nvidia-smi: Permission denied; it is not injected{advice}"
 
     arguments = ("generate", "--host-root", root, "-o", "-")
     run = run_program(*arguments, before=bound_to_permissions())

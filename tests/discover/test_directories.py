@@ -228,7 +228,7 @@ def test_a_library_directory_that_may_not_be_read_is_a_finding_and_the_others_ar
             "warning",
             "unusable-file",
             "/usr/lib64",
-            "/usr/lib64: Permission denied; its libraries are not looked at",
+            "/usr/lib64: Permission denied; its libraries are not looked at; run as a user who may read it",
         )
     ]
     assert [(entry.host_path, entry.reason) for entry in inventory.left_out] == [("/usr/lib64", "Permission denied")]

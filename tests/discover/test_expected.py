@@ -286,7 +286,7 @@ def test_where_the_majors_are_hidden_minors_are_compared(devices: str | None) ->
             unreadable("EACCES", "dir"),
             (
                 "/dev/nvidia-caps/nvidia-cap1: Permission denied; whether the node of the right to create MIG instances"
-                " is there is not known"
+                " is there is not known; run as a user who may read it"
             ),
             "/dev/nvidia-caps/nvidia-cap1",
         ),

@@ -288,17 +288,17 @@ def test_a_host_without_firmware_is_noted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "reason"),
+    ("entry", "reason", "remedy"),
     [
-        (damaged(), "empty file"),
-        (unreadable("EACCES"), "Permission denied"),
-        (link("nvidia-smi"), "leads through more than 40 symbolic links"),
+        (damaged(), "empty file", ""),
+        (unreadable("EACCES"), "Permission denied", "; run as a user who may read it"),
+        (link("nvidia-smi"), "leads through more than 40 symbolic links", "; remove the link cycle"),
     ],
 )
-def test_a_program_that_cannot_be_used_is_a_finding(entry: Entry, reason: str) -> None:
+def test_a_program_that_cannot_be_used_is_a_finding(entry: Entry, reason: str, remedy: str) -> None:
     inventory = scan({SMI: entry})
     assert files(inventory, "binary") == []
-    assert findings(inventory) == [("warning", "unusable-file", SMI, f"{SMI}: {reason}; it is not injected")]
+    assert findings(inventory) == [("warning", "unusable-file", SMI, f"{SMI}: {reason}; it is not injected{remedy}")]
 
 
 def test_a_program_for_another_machine_is_left_out() -> None:
@@ -403,7 +403,9 @@ def test_an_nvidia_smi_that_is_nowhere_is_a_finding() -> None:
 @pytest.mark.parametrize("path", ["/usr/bin/nvidia-debugdump", "/etc/vulkan/icd.d/nvidia_icd.json"])
 def test_what_is_no_file_in_the_place_of_one_is_a_finding(kind: str, path: str) -> None:
     inventory = inventory_of({**minimal_entries(), path: {"kind": kind}})
-    assert [finding.text for finding in inventory.findings] == [f"{path}: not a regular file; it is not injected"]
+    assert [finding.text for finding in inventory.findings] == [
+        f"{path}: not a regular file; it is not injected; see what it is with: ls -ld {path}"
+    ]
 
 
 def test_x_modules_below_a_directory_of_the_drivers_own_are_found() -> None:

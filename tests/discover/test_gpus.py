@@ -309,7 +309,7 @@ def test_a_cycle_in_sysfs_costs_only_the_drm_nodes() -> None:
             f"{directory}/drm",
             (
                 f"{directory}/drm: leads through more than 40 symbolic links;"
-                f" GPU {bdf_of(0)} is offered without DRM nodes"
+                f" GPU {bdf_of(0)} is offered without DRM nodes; remove the link cycle"
             ),
         )
     ]

@@ -254,7 +254,11 @@ def test_instances_that_cannot_be_read_are_a_finding() -> None:
     entries = minimal_entries()
     entries[directory] = unreadable("EACCES", "dir")
     assert findings(entries) == [
-        ("unusable-file", directory, f"{directory}: Permission denied; MIG instances in it are not offered")
+        (
+            "unusable-file",
+            directory,
+            f"{directory}: Permission denied; MIG instances in it are not offered; run as a user who may read it",
+        )
     ]
 
 
