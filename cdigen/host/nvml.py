@@ -1,4 +1,4 @@
-"""What NVML, the driver's management library, says of this host's GPUs, through the extra `cdigen[nvml]`.
+"""What NVML, the driver's management library, says of this host's GPUs, through the extra `nvml`, nvidia-ml-py.
 
 The library is the driver's, so that it is of the build that the kernel module wants, and all that is asked is asked in
 a process of its own (`cdigen.host.child`): NVML talks to hardware that can be lost and to a kernel that can hang.

@@ -37,7 +37,8 @@ PLACES_OF = {"0": 2, "3": 1}
 
 ORDER_NOTE = (
     "cdigen: note: MIG devices are named by index in the order of procfs and have no UUID, as NVML was not asked or did"
-    " not answer; nvidia-smi -L may count them in another order; pip install 'cdigen[nvml]' lets NVML tell\n"
+    " not answer; nvidia-smi -L may count them in another order; install nvidia-ml-py into cdigen's environment,"
+    " so that NVML can be asked\n"
 )
 
 
