@@ -39,7 +39,8 @@ def _file_of(name: str | None, spec: str | None) -> str | None:
     "spec_dirs",
     metavar="DIR",
     multiple=True,
-    help="With --all, a directory of specs; repeatable, a later one counts more.  [default: /etc/cdi and /var/run/cdi]",
+    help="With --all, a directory of specs; repeatable, a later one takes precedence."
+    "  [default: /etc/cdi and /var/run/cdi]",
 )
 @JSON
 @with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)

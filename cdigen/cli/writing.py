@@ -151,7 +151,7 @@ def snapshot(output: str, create_dirs: bool, note: str, **values: Any) -> int:
     "spec_dirs",
     metavar="DIR",
     multiple=True,
-    help="Directory of specs; repeatable, a later one has precedence.  [default: /etc/cdi and /var/run/cdi]",
+    help="Directory of specs; repeatable, a later one takes precedence.  [default: /etc/cdi and /var/run/cdi]",
 )
 @click.option(
     "-o",

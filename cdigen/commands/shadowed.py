@@ -106,7 +106,7 @@ def _judge(registry: Registry, ours: Mapping[str, Sequence[str]], root: str) -> 
             elif winner is not None and winner.path != path:
                 hidden[path, winner.path] = hidden.get((path, winner.path), 0) + 1
     for (path, other), number in hidden.items():
-        message = f"{count(number, 'device')} of {one_line(path)} hidden by {one_line(other)}, which counts more"
+        message = f"{count(number, 'device')} of {one_line(path)} hidden by {one_line(other)}, which takes precedence"
         yield Finding(level="warning", code=HIDDEN, subject=path, message=message, remedy=_how_to_reveal(other, root))
     for (path, files), number in twice.items():
         names = " and ".join(map(one_line, files))

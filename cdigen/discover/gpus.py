@@ -286,7 +286,9 @@ def _match(listed: list[_Listed], facts: NvmlFacts | None, notes: Notes) -> list
             )
         answers.append(answer)
     for extra in sorted(by_bdf.keys() - {gpu.bdf for gpu in listed}) if listed[0].bdf is not None else ():
-        notes.add("warning", "nvml-disagrees", extra, f"NVML has a GPU {extra} that procfs has not; it is not offered")
+        notes.add(
+            "warning", "nvml-disagrees", extra, f"NVML has a GPU {extra} that procfs does not list; it is not offered"
+        )
     return answers
 
 

@@ -182,7 +182,7 @@ def _read_elf(file: _File, view: View, driver: Driver, notes: Notes) -> str | No
     elif elf.kind != "shared":
         problem = "not a shared object"
     elif elf.soname is not None and not is_safe_name(elf.soname):
-        problem = f"its SONAME {elf.soname!r} is no file name"
+        problem = f"its SONAME {elf.soname!r} is not a file name"
     else:
         return None
     notes.damaged(host_path, ParseError(problem), "it is not injected", hint=_REINSTALL)

@@ -86,7 +86,7 @@ class MigFinder:
                     "warning",
                     "mig-without-compute-instance",
                     bdf,
-                    f"GPU instance {gi} of GPU {bdf} has no compute instance, so it is no device",
+                    f"GPU instance {gi} of GPU {bdf} has no compute instance, so it is not offered",
                     hint="create one with",
                     commands=(f"nvidia-smi mig -i {bdf} -gi {gi} -cci",),
                 )
@@ -159,7 +159,7 @@ class MigFinder:
             self._disagree(
                 bdf,
                 f"NVML has a MIG device (GPU instance {place.gpu_instance}, compute instance"
-                f" {place.compute_instance}) that procfs has not; it is not offered",
+                f" {place.compute_instance}) that procfs does not list; it is not offered",
             )
         ordered: list[tuple[int, _Place, NvmlMig | None]] = sorted(
             ((told[place].index, place, told[place]) for place in places if place in told), key=lambda row: row[0]
@@ -171,7 +171,7 @@ class MigFinder:
                     self._disagree(
                         bdf,
                         f"procfs has a MIG device (GPU instance {place.gpu_instance}, compute instance"
-                        f" {place.compute_instance}) that NVML has not; it is named by index only",
+                        f" {place.compute_instance}) that NVML does not list; it is named by index only",
                     )
                 ordered.append((following, place, None))
                 following += 1

@@ -98,7 +98,7 @@ def parse_choices(text: str) -> Choices:
             name, flag = _FLAGS[option]
             found[name] = flag
         elif not value:
-            raise ParseError(f"{one_line(argument)!r} is no option of a spec")
+            raise ParseError(f"{one_line(argument)!r} is not an option of a spec")
         elif option in _MANY:
             found[_MANY[option]] = (*found.get(_MANY[option], ()), value)
         elif option == _CAPABILITIES:
@@ -106,14 +106,14 @@ def parse_choices(text: str) -> Choices:
         elif option in _ONE or option in _ROOTS:
             found[{**_ONE, **_ROOTS}[option]] = value
         else:
-            raise ParseError(f"{one_line(argument)!r} is no option of a spec")
+            raise ParseError(f"{one_line(argument)!r} is not an option of a spec")
     if found.get("mode", _DEFAULT.mode) not in get_args(Mode):
-        raise ParseError(f"{one_line(found['mode'])!r} is no mode")
+        raise ParseError(f"{one_line(found['mode'])!r} is not a mode")
     if found.get("additional_gids", "never") not in ("always", "never"):
         raise ParseError(f"{one_line(found['additional_gids'])!r} does not say whether there are groups")
     for word in found.get("strategies", ()):
         if word not in get_args(NameStrategy):
-            raise ParseError(f"{one_line(word)!r} is no way to name devices")
+            raise ParseError(f"{one_line(word)!r} is not a way to name devices")
     roots = {name: found.pop(name) for name in _ROOTS.values() if name in found}
     try:
         for option, name in _ROOTS.items():

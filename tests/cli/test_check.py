@@ -477,7 +477,7 @@ def test_a_header_that_was_edited(tmp_path: Path, make_snapshot: MakeSnapshot, c
         [
             wrong(
                 "problem",
-                "the header of SPEC cannot be read: '--output=/etc/shadow' is no option of a spec",
+                "the header of SPEC cannot be read: '--output=/etc/shadow' is not an option of a spec",
                 "regenerate the spec with: cdigen generate --output SPEC",
             )
         ]

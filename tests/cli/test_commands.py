@@ -417,8 +417,8 @@ def test_diff_takes_the_options_in_the_header_where_none_are_given(
     run = cdigen("diff", "--snapshot", snapshot, "--spec", spec)
     assert (run.code, run.out) == (1, "")
     assert run.err == (
-        f"cdigen: error: the header of {spec} cannot be read: '--all' is no option of a spec; regenerate the spec with:"
-        f" cdigen generate --output {spec}\n"
+        f"cdigen: error: the header of {spec} cannot be read: '--all' is not an option of a spec; regenerate the spec"
+        f" with: cdigen generate --output {spec}\n"
     )
     spec.write_text(spec.read_text().replace("--all", "--driver-root=driver"))
     run = cdigen("diff", "--host-root", tmp_path, "--spec", spec)

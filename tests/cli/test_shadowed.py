@@ -49,8 +49,8 @@ def test_a_spec_that_counts_more_is_a_warning_with_how_to_remove_it(host: Path, 
     run = cdigen("generate", "--host-root", host)
 
     warning = (
-        f"cdigen: warning: 2 devices of {OURS} hidden by /var/run/cdi/other.yaml, which counts more; remove one of the"
-        f" two: rm {host}/var/run/cdi/other.yaml"
+        f"cdigen: warning: 2 devices of {OURS} hidden by /var/run/cdi/other.yaml, which takes precedence; remove one of"
+        f" the two: rm {host}/var/run/cdi/other.yaml"
     )
     assert (run.code, said(run, host)) == (0, [warning])
     assert said(cdigen("generate", "--host-root", host), host) == [warning]
@@ -137,8 +137,8 @@ def test_the_specs_of_all_modes_are_looked_at_and_are_not_in_each_others_way(
     warnings = [line for line in run.err.splitlines() if "warning" in line]
     assert warnings == [
         (
-            "cdigen: warning: 2 devices of /etc/cdi/nvidia-imex.yaml hidden by /var/run/cdi/imex.yaml, which counts"
-            f" more; remove one of the two: rm {root}/var/run/cdi/imex.yaml"
+            "cdigen: warning: 2 devices of /etc/cdi/nvidia-imex.yaml hidden by /var/run/cdi/imex.yaml, which takes"
+            f" precedence; remove one of the two: rm {root}/var/run/cdi/imex.yaml"
         )
     ]
 

@@ -268,12 +268,12 @@ def test_word_size_is_that_of_the_elf_class_and_not_of_the_directory() -> None:
         (library("libnvidia-encode.so.1", "s390x"), "made for 64-bit em22, not for x86_64"),
         ({"kind": "file", "elf": {"bits": 32, "machine": "arm"}}, "made for 32-bit arm, not for i386"),
         (program(), "not a shared object"),
-        (library("../evil.so"), "its SONAME '../evil.so' is no file name"),
-        (library("a/b"), "its SONAME 'a/b' is no file name"),
-        (library("a\nb"), "its SONAME 'a\\nb' is no file name"),
-        (library("a: b"), "its SONAME 'a: b' is no file name"),
-        (library(".."), "its SONAME '..' is no file name"),
-        (library(""), "its SONAME '' is no file name"),
+        (library("../evil.so"), "its SONAME '../evil.so' is not a file name"),
+        (library("a/b"), "its SONAME 'a/b' is not a file name"),
+        (library("a\nb"), "its SONAME 'a\\nb' is not a file name"),
+        (library("a: b"), "its SONAME 'a: b' is not a file name"),
+        (library(".."), "its SONAME '..' is not a file name"),
+        (library(""), "its SONAME '' is not a file name"),
     ],
 )
 def test_a_library_that_cannot_be_used_is_a_finding_and_the_others_are_taken(entry: Entry, reason: str) -> None:

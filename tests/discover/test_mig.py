@@ -211,7 +211,7 @@ def test_a_gpu_instance_without_compute_instances_is_no_device() -> None:
         "mig-without-compute-instance",
         bdf_of(0),
         (
-            "GPU instance 5 of GPU 0000:01:00.0 has no compute instance, so it is no device; create one with:"
+            "GPU instance 5 of GPU 0000:01:00.0 has no compute instance, so it is not offered; create one with:"
             " nvidia-smi mig -i 0000:01:00.0 -gi 5 -cci"
         ),
     )

@@ -90,13 +90,13 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("--output=/etc/passwd", "'--output=/etc/passwd' is no option of a spec"),
-        ("--mode", "'--mode' is no option of a spec"),
-        ("--ipc=1", "'--ipc=1' is no option of a spec"),
-        ("x\x1b[2J", "'x\\\\x1b[2J' is no option of a spec"),
+        ("--output=/etc/passwd", "'--output=/etc/passwd' is not an option of a spec"),
+        ("--mode", "'--mode' is not an option of a spec"),
+        ("--ipc=1", "'--ipc=1' is not an option of a spec"),
+        ("x\x1b[2J", "'x\\\\x1b[2J' is not an option of a spec"),
         ("--additional-gids=auto", "'auto' does not say whether there are groups"),
-        ("--mode=uuid", "'uuid' is no mode"),
-        ("--device-name-strategy=coherent", "'coherent' is no way to name devices"),
+        ("--mode=uuid", "'uuid' is not a mode"),
+        ("--device-name-strategy=coherent", "'coherent' is not a way to name devices"),
         ("--vendor='a", "no options: No closing quotation"),
         (
             "--vendor=!!",
