@@ -117,13 +117,14 @@ def _asks_for(row: FileRow, view: View, path: str, notes: Notes) -> tuple[str, .
         return ()
 
 
-def find_firmware(views: Views, driver: Driver, notes: Notes) -> tuple[DriverFile, ...]:
+def find_firmware(views: Views, driver: Driver, users: tuple[str, ...], notes: Notes) -> tuple[DriverFile, ...]:
     """Return the GSP firmware of the driver's version, from where this host's kernel would load it.
 
     Args:
         views: procfs and sysfs tell the kernel's release and its own firmware path; the files are the driver's.
         driver: for the version.
-        notes: gets a note if there is none, and what cannot be read.
+        users: names of GPUs that run it. It matters to nobody else, and in a container to nobody at all.
+        notes: gets a note if there is none and a GPU runs it, and what cannot be read.
     """
     release = _text(views.system, OS_RELEASE, notes)
     custom = _text(views.system, FIRMWARE_PATH, notes)
@@ -146,13 +147,15 @@ def find_firmware(views: Views, driver: Driver, notes: Notes) -> tuple[DriverFil
                 )
                 for name, resolved in found
             )
-    notes.add(
-        "note",
-        "no-firmware",
-        f"nvidia/{driver.version}",
-        f"no firmware nvidia/{driver.version} below {', '.join(looked_at)};"
-        " containers do not need it, GPUs that run the GSP do",
-    )
+    if users:
+        notes.add(
+            "note",
+            "no-firmware",
+            f"nvidia/{driver.version}",
+            f"GPU {users[0]} runs firmware that is not in nvidia/{driver.version} below {', '.join(looked_at)};"
+            " containers do not need it, the GPU does when the module is loaded again",
+            hint="see that the driver's firmware is still installed",
+        )
     return ()
 
 

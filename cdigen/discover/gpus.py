@@ -36,10 +36,12 @@ class FoundGpus:
     Attributes:
         gpus: by index.
         missing: device nodes of theirs that are not there.
+        with_firmware: names of those that say which firmware their GSP runs.
     """
 
     gpus: tuple[Gpu, ...]
     missing: tuple[MissingNode, ...]
+    with_firmware: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class _Listed:
     uuid: str | None
     uuid_text: str | None
     model: str | None
+    firmware: str | None = None
 
     @property
     def name(self) -> str:
@@ -131,7 +134,11 @@ def find_gpus(
                 coherent=answer.coherent if answer else None,
             )
         )
-    return FoundGpus(gpus=without_shared_uuids(tuple(gpus), notes), missing=tuple(missing))
+    return FoundGpus(
+        gpus=without_shared_uuids(tuple(gpus), notes),
+        missing=tuple(missing),
+        with_firmware=tuple(gpu.name for gpu in listed if gpu.firmware is not None),
+    )
 
 
 def _list(views: Views, notes: Notes) -> list[_Listed]:
@@ -169,6 +176,7 @@ def _list(views: Views, notes: Notes) -> list[_Listed]:
                     uuid=information.uuid,
                     uuid_text=information.uuid_text,
                     model=information.model,
+                    firmware=information.firmware,
                 )
             )
     _note_lost(views, notes)
@@ -230,7 +238,9 @@ def _woken(views: Views, listed: list[_Listed], notes: Notes) -> list[_Listed]:
                 notes.fail_to_read(error, "what it says since the GPU woke is not known")
                 information = None
             if information is not None and information.minor == gpu.minor:
-                gpu = replace(gpu, uuid=information.uuid, uuid_text=information.uuid_text)
+                gpu = replace(
+                    gpu, uuid=information.uuid, uuid_text=information.uuid_text, firmware=information.firmware
+                )
         woken.append(gpu)
     return woken
 

@@ -10,7 +10,7 @@ from cdigen.discover.devices import find_control_nodes
 from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import find_driver
 from cdigen.discover.files import find_files, find_firmware
-from cdigen.discover.gpus import find_gpus
+from cdigen.discover.gpus import FoundGpus, find_gpus
 from cdigen.discover.lacking import find_lacking
 from cdigen.discover.libraries import find_libraries
 from cdigen.discover.majors import find_majors
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
     from cdigen.discover.views import Views
     from cdigen.host import View
-    from cdigen.inventory import DeviceNode, Driver, Gpu, MissingNode
+    from cdigen.inventory import DeviceNode, Driver
     from cdigen.parse.nvml import NvmlFacts
 
-    _Devices = tuple[tuple[DeviceNode, ...], tuple[Gpu, ...], tuple[MissingNode, ...]]
+    _Devices = tuple[tuple[DeviceNode, ...], FoundGpus]
 
-_NONE: _Devices = ((), (), ())
+_NO_GPUS = FoundGpus(gpus=(), missing=(), with_firmware=())
 
 
 def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool = True) -> Inventory:
@@ -67,12 +67,14 @@ def _scan(views: Views, notes: Notes, ask_nvml: AskNvml, *, with_gpus: bool) -> 
     check_platform(views)
     directories = find_library_directories(views.driver, notes)
     driver = find_driver(views, directories, notes)
-    control_nodes, gpus, missing = _find_devices(views, notes, driver, directories, ask_nvml) if with_gpus else _NONE
+    control_nodes, found_gpus = (
+        _find_devices(views, notes, driver, directories, ask_nvml) if with_gpus else ((), _NO_GPUS)
+    )
     found_libraries = find_libraries(views.driver, directories, driver, notes)
     libraries = found_libraries.usable
     found = (
         *find_binaries(views.driver, directories, driver, notes),
-        *find_firmware(views, driver, notes),
+        *find_firmware(views, driver, found_gpus.with_firmware, notes),
         *find_files(views.driver, directories, driver, notes),
         *find_xorg_modules(views.driver, directories, driver, notes),
     )
@@ -86,8 +88,8 @@ def _scan(views: Views, notes: Notes, ask_nvml: AskNvml, *, with_gpus: bool) -> 
         files=tuple(sorted(files, key=lambda file: (file.kind, file.container_paths, file.library_relative))),
         sockets=sockets,
         control_nodes=control_nodes,
-        gpus=gpus,
-        missing=missing,
+        gpus=found_gpus.gpus,
+        missing=found_gpus.missing,
         failed_reads=notes.failed_reads,
         findings=notes.findings,
         left_out=notes.left_out,
@@ -97,7 +99,7 @@ def _scan(views: Views, notes: Notes, ask_nvml: AskNvml, *, with_gpus: bool) -> 
 def _find_devices(
     views: Views, notes: Notes, driver: Driver, directories: tuple[str, ...], ask_nvml: AskNvml
 ) -> _Devices:
-    """Return the control nodes, the GPUs, and the nodes of both that are missing."""
+    """Return the control nodes, and the GPUs with the nodes of both that are missing."""
     majors = find_majors(views.system, notes)
     control_nodes, missing = find_control_nodes(views.dev, majors, notes)
 
@@ -107,7 +109,7 @@ def _find_devices(
         return find_nvml(views, notes, version=driver.version, directories=directories)
 
     found = find_gpus(views, majors, notes, ask_nvml=ask_nvml, nvml=ask)
-    return control_nodes, found.gpus, missing + found.missing
+    return control_nodes, replace(found, missing=missing + found.missing)
 
 
 def _can_be_named(host_path: str, notes: Notes) -> bool:

@@ -11,7 +11,9 @@ from tests.hosts import (
     VERSION,
     Entries,
     Entry,
+    bdf_of,
     damaged,
+    information,
     inventory_of,
     library,
     library_entries,
@@ -21,12 +23,14 @@ from tests.hosts import (
     program,
     text,
     unreadable,
+    uuid_of,
     without,
 )
 
 if TYPE_CHECKING:
     from cdigen.inventory import DriverFile, Inventory
 
+INFORMATION = f"/proc/driver/nvidia/gpus/{bdf_of(0)}/information"
 FIRMWARE = f"nvidia/{VERSION}/gsp_ga10x.bin"
 MANIFEST = "/usr/share/nvidia/files.d/sandboxutils-filelist.json"
 VULKAN = "/usr/share/vulkan/icd.d/nvidia_icd.json"
@@ -271,17 +275,30 @@ def test_a_firmware_path_that_leads_nowhere_is_passed_over(path: str) -> None:
     assert findings(inventory) == []
 
 
-def test_a_host_without_firmware_is_noted() -> None:
-    inventory = inventory_of(without(minimal_entries(), "/usr/lib/firmware"))
-    assert findings(inventory) == [
+@pytest.mark.parametrize("line", ["", "GPU Firmware: \t N/A\n"], ids=["no line", "N/A"])
+def test_firmware_that_no_gpu_runs_may_be_missing(line: str) -> None:
+    entries = {
+        **without(minimal_entries(), "/usr/lib/firmware"),
+        INFORMATION: information(bdf=bdf_of(0), minor=0, uuid=uuid_of(0), extra=line),
+    }
+    assert findings(inventory_of(entries)) == []
+
+
+def test_firmware_that_a_gpu_runs_and_that_is_missing_is_noted() -> None:
+    entries = {
+        **without(minimal_entries(), "/usr/lib/firmware"),
+        INFORMATION: information(bdf=bdf_of(0), minor=0, uuid=uuid_of(0), extra=f"GPU Firmware: \t {VERSION}\n"),
+    }
+    assert findings(inventory_of(entries)) == [
         (
             "note",
             "no-firmware",
             f"nvidia/{VERSION}",
             (
-                f"no firmware nvidia/{VERSION} below /lib/firmware/updates/99.9.9-fictional, /lib/firmware/updates,"
-                " /lib/firmware/99.9.9-fictional, /lib/firmware, /firmware; containers do not need it, GPUs that run"
-                " the GSP do"
+                f"GPU {bdf_of(0)} runs firmware that is not in nvidia/{VERSION} below"
+                " /lib/firmware/updates/99.9.9-fictional, /lib/firmware/updates, /lib/firmware/99.9.9-fictional,"
+                " /lib/firmware, /firmware; containers do not need it, the GPU does when the module is loaded again;"
+                " see that the driver's firmware is still installed"
             ),
         )
     ]
