@@ -145,11 +145,13 @@ class Socket:
         host_path: see the module.
         container_path: where the driver's libraries look for it.
         why: whose it is; one line.
+        problem: why it cannot be injected, a clause: something else is in its place; "" if it can.
     """
 
     host_path: str
     container_path: str
     why: str
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

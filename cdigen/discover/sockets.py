@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from cdigen.host import View
 
 
+_WORDS = {"socket": "socket", "dir": "directory"}
+
+
 def find_sockets(view: View, notes: Notes) -> tuple[Socket, ...]:
     """Return the sockets and directories of sockets that are there now, in the order of the catalog.
+
+    What else is in the place of one is among them, with the problem: whether that matters depends on the options.
 
     Args:
         view: the driver root.
@@ -27,6 +32,7 @@ def find_sockets(view: View, notes: Notes) -> tuple[Socket, ...]:
         except (HostReadError, LinkError) as error:
             notes.damaged(view.host_path(path), error, "it is not injected")
             continue
-        if target is not None and target[1].kind == kind:
-            found.append(Socket(host_path=view.host_path(target[0]), container_path=path, why=reason))
+        if target is not None:
+            problem = "" if target[1].kind == kind else f"not a {_WORDS[kind]}"
+            found.append(Socket(host_path=view.host_path(target[0]), container_path=path, why=reason, problem=problem))
     return tuple(found)

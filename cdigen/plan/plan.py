@@ -10,6 +10,7 @@ from cdigen.inventory import LeftOut
 from cdigen.plan.lacking import find_relevant, refuse_lacking, warn_of_lacking
 from cdigen.plan.missing import refuse_missing
 from cdigen.plan.selection import select_gpus
+from cdigen.plan.sockets import warn_of_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -108,7 +109,7 @@ class Plan:
         mounts: sorted by container path.
         env: sorted by name.
         left_out: what the inventory left out and what the options did, sorted by path.
-        findings: what it lacks, if the options allow that.
+        findings: what it lacks of what the options ask for.
     """
 
     kind: str
@@ -163,7 +164,7 @@ def build_plan_of(
         mounts=tuple(mount for _, mount in sorted(mounts.items())),
         env=_env(directories),
         left_out=tuple(LeftOut(host_path=path, reason=why) for path, why in sorted(left_out.items())),
-        findings=warn_of_lacking(lacking, inventory.driver.version),
+        findings=(*warn_of_lacking(lacking, inventory.driver.version), *warn_of_sockets(inventory, options)),
     )
 
 
@@ -199,7 +200,9 @@ def _all_mounts(
                 why=file.why,
             )
     for socket in inventory.sockets:
-        if options.ipc:
+        if socket.problem:
+            left_out.setdefault(socket.host_path, f"{socket.problem}, where the {socket.why} should be")
+        elif options.ipc:
             yield PlannedMount(
                 host_path=socket.host_path,
                 container_path=socket.container_path,

@@ -376,10 +376,12 @@ def test_sockets_that_are_there_now_are_facts() -> None:
             "/tmp/nvidia-mps": {"kind": "dir"},  # noqa: S108 - a fixed name of CUDA's
         }
     )
-    assert [(entry.host_path, entry.container_path) for entry in inventory.sockets] == [
-        ("/run/nvidia-persistenced/socket", "/run/nvidia-persistenced/socket"),
-        ("/tmp/nvidia-mps", "/tmp/nvidia-mps"),  # noqa: S108
+    assert [(entry.host_path, entry.container_path, entry.problem) for entry in inventory.sockets] == [
+        ("/run/nvidia-persistenced/socket", "/run/nvidia-persistenced/socket", ""),
+        ("/run/nvidia-fabricmanager/socket", "/run/nvidia-fabricmanager/socket", "not a socket"),
+        ("/tmp/nvidia-mps", "/tmp/nvidia-mps", ""),  # noqa: S108
     ]
+    assert findings(inventory) == []
 
 
 @pytest.mark.parametrize(

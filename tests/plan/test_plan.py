@@ -283,6 +283,49 @@ def test_sockets_are_left_out_with_the_option_that_takes_them() -> None:
     ]
 
 
+MPS = "/tmp/nvidia-mps"  # noqa: S108 - a fixed name of CUDA's
+MISPLACED: Entries = {"/run/nvidia-persistenced/socket": {"kind": "fifo"}, MPS: {"kind": "socket"}}
+
+
+def test_what_is_in_a_sockets_place_is_left_out_and_a_finding_where_sockets_are_wanted() -> None:
+    entries = {**minimal_entries(), **MISPLACED}
+    left_out = [
+        (
+            "/run/nvidia-persistenced/socket",
+            "not a socket, where the socket of nvidia-persistenced should be",
+        ),
+        (
+            MPS,
+            "not a directory, where the pipes of the multi-process service should be",
+        ),
+    ]
+    plain, asked = plan_of(entries), plan_of(entries, BuildOptions(ipc=True))
+    for plan in (plain, asked):
+        assert container_paths(plan, Socket) == set()
+        assert [(entry.host_path, entry.reason) for entry in plan.left_out] == left_out
+    assert plain.findings == ()
+    assert [(finding.level, finding.code, finding.subject, finding.text) for finding in asked.findings] == [
+        (
+            "warning",
+            "not-a-socket",
+            "/run/nvidia-persistenced/socket",
+            (
+                "/run/nvidia-persistenced/socket is not a socket, so containers do not get the socket of"
+                " nvidia-persistenced; see what it is with: ls -ld /run/nvidia-persistenced/socket"
+            ),
+        ),
+        (
+            "warning",
+            "not-a-socket",
+            MPS,
+            (
+                f"{MPS} is not a directory, so containers do not get the pipes of the multi-process service;"
+                f" see what it is with: ls -ld {MPS}"
+            ),
+        ),
+    ]
+
+
 def with_32_bit() -> Entries:
     return {**minimal_entries(), **user_space_entries(VERSION, "/usr/lib/i386-linux-gnu", "i386")}
 
