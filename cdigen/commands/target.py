@@ -138,7 +138,7 @@ def read_input(path: str) -> bytes:
         reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
         raise FileError(
             f"cannot read {one_line(path)}: {reason}",
-            hint="name a file that you may read",
+            hint="check the path" if isinstance(error, FileNotFoundError) else "name a file that you may read",
             subject=path,
             code="cannot-read",
         ) from error

@@ -500,7 +500,7 @@ def test_a_file_that_is_not_there(tmp_path: Path, make_snapshot: MakeSnapshot, c
     run = cdigen("check", "--snapshot", make_snapshot(), "--spec", tmp_path / "no.yaml")
 
     assert (run.code, run.out) == (7, "")
-    message = f"cannot read {tmp_path}/no.yaml: No such file or directory; name a file that you may read"
+    message = f"cannot read {tmp_path}/no.yaml: No such file or directory; check the path"
     assert run.err == f"cdigen: error: {message}\n"
 
 

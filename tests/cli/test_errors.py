@@ -79,12 +79,10 @@ def test_an_error_has_its_code_its_subject_and_what_to_do(tmp_path: Path, cdigen
         "exitCode": 7,
         "subject": str(missing),
         "message": f"cannot read {missing}: No such file or directory",
-        "remedy": {"hint": "name a file that you may read", "commands": []},
+        "remedy": {"hint": "check the path", "commands": []},
         "findings": [],
     }
-    assert run.err == (
-        f"cdigen: error: cannot read {missing}: No such file or directory; name a file that you may read\n"
-    )
+    assert run.err == (f"cdigen: error: cannot read {missing}: No such file or directory; check the path\n")
 
 
 def test_the_environment_asks_for_json_too() -> None:

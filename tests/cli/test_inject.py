@@ -336,7 +336,7 @@ def test_a_directory_without_a_configuration_is_exit_7(specs: Path, bundle: Path
 
     assert refused(cdigen, bundle, *BOTH, "--spec-dir", specs, bundle) == (
         7,
-        ["cdigen: error: cannot read bundle/config.json: No such file or directory; name a file that you may read"],
+        ["cdigen: error: cannot read bundle/config.json: No such file or directory; check the path"],
     )
 
 
