@@ -19,12 +19,13 @@ from cdigen.cli.options import (
     with_options,
 )
 from cdigen.commands.own_files import RECORD
+from cdigen.errors import UsageError
 
 
 def _file_of(name: str | None, spec: str | None) -> str | None:
     """Return the file that FILE or --spec names."""
     if name is not None and spec is not None:
-        raise click.UsageError("FILE and --spec both name the spec; leave one of them out.")
+        raise UsageError("FILE and --spec both name the spec", hint="leave one of them out", code="conflicting-options")
     return spec if name is None else name
 
 
@@ -71,7 +72,9 @@ def list_(
 
         return run_list_all(target, spec_dirs=spec_dirs, as_json=as_json)
     if spec_dirs:
-        raise click.UsageError("--spec-dir says where --all looks; add --all, or leave it out.")
+        raise UsageError(
+            "--spec-dir says where --all looks", hint="add --all, or leave it out", code="conflicting-options"
+        )
     if spec is not None:
         given = given_options(context, except_for=("name", "spec", "as_json"))
         if given:

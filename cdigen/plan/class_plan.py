@@ -104,9 +104,8 @@ def _chosen(by_number: dict[str, DeviceNode], wanted: tuple[str, ...]) -> dict[s
     unknown = [name for number, name in numbers.items() if number not in by_number]
     if unknown:
         raise IncompleteError(
-            f"--device {', '.join(map(one_line, unknown))}: no such IMEX channel; there are"
-            f" {first_of(list(by_number), _MOST_NAMED)}",
-            hint="see",
+            f"--device {', '.join(map(one_line, unknown))}: no such IMEX channel",
+            hint=f"the channels are {first_of(list(by_number), _MOST_NAMED)}; see",
             commands=("cdigen list --mode imex",),
         )
     return {number: node for number, node in by_number.items() if number in numbers}

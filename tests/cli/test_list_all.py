@@ -112,7 +112,7 @@ def test_the_directories_of_another_root_are_read_by_its_own_links(tmp_path: Pat
     [
         (("--all", "x.yaml"), "--all lists all specs and cannot be used together with FILE."),
         (("--all", "--mode", "gpu"), "--all lists all specs and cannot be used together with --mode."),
-        (("--spec-dir", "x"), "--spec-dir says where --all looks; add --all, or leave it out."),
+        (("--spec-dir", "x"), "--spec-dir says where --all looks; add --all, or leave it out\n"),
         (("x.yaml", "--mode", "gpu"), "FILE is all that is read and cannot be used together with --mode."),
     ],
 )

@@ -138,8 +138,8 @@ def test_the_file_may_be_named_without_an_option(command: str, make_host: MakeHo
 
     assert cdigen(command, spec, *host) == cdigen(command, "--spec", spec, *host)
     run = cdigen(command, spec, "--spec", spec, *host)
-    assert (run.code, run.out) == (2, "")
-    assert "FILE and --spec both name the spec; leave one of them out." in run.err
+    message = "cdigen: error: FILE and --spec both name the spec; leave one of them out\n"
+    assert (run.code, run.out, run.err) == (2, "", message)
 
 
 @pytest.mark.parametrize("arguments", [("--spec-dir", "x"), ("x.yaml",)])

@@ -187,7 +187,7 @@ def test_channels_can_be_chosen_by_either_name() -> None:
         (
             {"devices": ("0", "3", "GPU-1")},
             (
-                "--device 3, GPU-1: no such IMEX channel; there are 0, 1, 2, 4, 5, 6, 7, 8 and 12 more; see:"
+                "--device 3, GPU-1: no such IMEX channel; the channels are 0, 1, 2, 4, 5, 6, 7, 8 and 12 more; see:"
                 " cdigen list --mode imex"
             ),
         ),
