@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.discover.catalog import XORG_MODULE_DIRECTORIES, XORG_MODULES, XORG_SUBDIRECTORIES
+from cdigen.discover.driver import is_version_suffix
 from cdigen.discover.loadable import find_loadable
 from cdigen.inventory import Driver, DriverFile
 
@@ -20,7 +21,7 @@ def find_xorg_modules(view: View, directories: tuple[str, ...], driver: Driver, 
         view: the driver root.
         directories: see `find_library_directories`.
         driver: for the version in file names, and what the modules must be made for.
-        notes: gets what is damaged or foreign.
+        notes: gets what is damaged or foreign, or of another driver, to which an upgrade in parts has left a link.
     """
     modules = []
     for name, kind, reason, _ in XORG_MODULES:
@@ -31,7 +32,10 @@ def find_xorg_modules(view: View, directories: tuple[str, ...], driver: Driver, 
             for file_name in (f"{name}.{driver.version}", name)
         )
         found = find_loadable(view, paths, driver, notes)
-        if found is not None:
+        suffix = "" if found is None else found.host_path.rpartition("/")[2].partition(".so.")[2]
+        if found is not None and is_version_suffix(suffix) and suffix != driver.version:
+            notes.leave_out(found.host_path, f"of driver {suffix}; this one is {driver.version}")
+        elif found is not None:
             modules.append(
                 DriverFile(
                     kind="xorg",

@@ -8,6 +8,7 @@ from cdigen.plan.options import BuildOptions
 from cdigen.plan.plan import build_plan
 from tests.hosts import (
     LIBDIR,
+    OTHER_VERSION,
     VERSION,
     Entries,
     Entry,
@@ -431,6 +432,15 @@ def test_x_modules_below_a_directory_of_the_drivers_own_are_found() -> None:
     path = f"/usr/lib64/xorg/modules/nvidia/extensions/libglxserver_nvidia.so.{VERSION}"
     inventory = inventory_of({**minimal_entries(), path: library("libglxserver_nvidia.so")})
     assert [file.host_path for file in inventory.files if file.kind == "xorg"] == [path]
+
+
+def test_a_module_of_another_driver_is_left_out_whatever_its_link_is_called() -> None:
+    module = f"{LIBDIR}/nvidia/xorg/libglxserver_nvidia.so.{OTHER_VERSION}"
+    asked_for = "/usr/lib/xorg/modules/extensions/libglxserver_nvidia.so"
+    inventory = inventory_of({**minimal_entries(), module: library("libglxserver_nvidia.so"), asked_for: link(module)})
+    assert [file for file in inventory.files if file.kind == "xorg"] == []
+    reasons = {entry.host_path: entry.reason for entry in inventory.left_out}
+    assert reasons[module] == f"of driver {OTHER_VERSION}; this one is {VERSION}"
 
 
 def test_the_vulkan_file_of_32_bit_programs_comes_with_32_bit_libraries() -> None:
