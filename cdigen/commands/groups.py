@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cdigen.commands.planning import Planned
-    from cdigen.commands.target import OpenTarget, Target
+    from cdigen.commands.target import Target
     from cdigen.doctor.engines import Engine
 
 _MOST_NAMED = 3
@@ -28,15 +28,9 @@ _NEEDED = "0.7.0"  # cdigen.cdi.version, additionalGids
 class GroupChooser:
     """Decides for all specs of one run; engines are asked for their versions once, and only if that matters."""
 
-    def __init__(self, target: Target, opened: OpenTarget) -> None:
-        """Ask nothing yet.
-
-        Args:
-            target: the host.
-            opened: the same.
-        """
+    def __init__(self, target: Target) -> None:
+        """Ask nothing yet of the host of `target`."""
         self._target = target
-        self._opened = opened
         self._answer: tuple[bool, str] | None = None
 
     def settle(self, planned: Planned) -> Planned:
@@ -76,9 +70,11 @@ class GroupChooser:
         if self._target.snapshot is not None:
             return False, "a snapshot does not tell which engines there are"
         from cdigen.commands.looking import open_context
+        from cdigen.commands.target import open_target
         from cdigen.doctor.engines import check_engines, find_programs, version_commands
 
-        context = open_context(self._target, self._opened)
+        # The host once more, as what engines are set to is none of the facts behind a spec, which are recorded.
+        context = open_context(self._target, open_target(self._target, may_wake=False))
         if context.runner is None:
             return False, "the host is not this machine, so its engines cannot be asked for their versions"
         programs = find_programs(context.views.system)

@@ -77,7 +77,7 @@ class Planner:
         """
         self._allows_failed_reads = allows_failed_reads
         opened = open_target(target) if opened is None else opened
-        self.groups = GroupChooser(target, opened)
+        self.groups = GroupChooser(target)
         self._views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
         self._driver_root = opened.driver_root
         self._dev_root = opened.dev_root
