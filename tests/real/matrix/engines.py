@@ -61,6 +61,8 @@ conf_dir = "/run/cni"
 """
 _IMPORT = ("ctr", "--namespace=k8s.io", "images", "import")
 _REFUSED = 125  # our own word for it: CRI has messages, no status
+_SECONDS_TO_NOTICE = 10
+"""How long containerd 2 may take until its CRI plugin has heard of an image that ctr has imported."""
 
 _GVISOR_STARTS = 10
 """How often it is tried: in one of five sandboxes, a process that forks ends with status 2, also without devices."""
@@ -209,11 +211,16 @@ class _Containerd:
             user=kind.user,
             read_only=kind.read_only,
         )
-        try:
-            status, stdout, stderr = self.cri.run(self.sandbox, wanted)
-        except CriError as error:
-            status, stdout, stderr = _REFUSED, "", f"{error}\n"
-        return Done(args=start.argv, returncode=status, stdout=stdout, stderr=stderr)
+        deadline = time.monotonic() + _SECONDS_TO_NOTICE
+        while True:
+            try:
+                status, stdout, stderr = self.cri.run(self.sandbox, wanted)
+            except CriError as error:
+                if "failed to resolve image" in str(error) and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                    continue
+                status, stdout, stderr = _REFUSED, "", f"{error}\n"
+            return Done(args=start.argv, returncode=status, stdout=stdout, stderr=stderr)
 
 
 # $1 is the archive of an image, $2 the image's name, $3 the options of the container; the rest is the command.
