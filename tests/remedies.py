@@ -161,7 +161,7 @@ def _fault_of_words(words: list[str]) -> str:
         return f"{joining[0]!r} is for people, not for a shell"
     if words[0] == "cdigen":
         return _fault_of_ours(words[1:])
-    if words[0] in ELSEWHERE or shutil.which(words[0]):
+    if words[0].rpartition("/")[2] in ELSEWHERE or shutil.which(words[0]):  # the path is one of the host
         return ""
     return f"no program {words[0]!r} is known"
 
