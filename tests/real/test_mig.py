@@ -87,7 +87,7 @@ def specs(driver_debian: HostTree, tmp_path_factory: pytest.TempPathFactory) -> 
     output = directory / "specs/nvidia.yaml"
     done = run_cdigen("generate", *options, "--nvml=never", "--output", str(output), "--create-dirs")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith(ORDER_NOTE)
+    assert done.stderr.endswith(ORDER_NOTE)
     assert done.stderr.count("\n") == 2  # and the line of what was written
     return output.parent
 

@@ -25,14 +25,16 @@ def test_the_record_gives_the_very_same_specs_and_no_change_is_seen(
     tree: HostTree = request.getfixturevalue(tree_name)
     seen_from = SEEN_FROM[how](tree)
     first, again, record = tmp_path / "cdi", tmp_path / "again", tmp_path / "facts.yaml"
-    options = ("--all-modes", "--output", f"{first}/nvidia.yaml", "--record", str(record))
+    options = ("--all-modes", "--output", f"{first}/nvidia.yaml", "--record", str(record), "--create-dirs")
 
     assert run_cdigen("generate", *seen_from, *options).returncode == 0
     stamp = record.stat().st_mtime_ns
     assert run_cdigen("generate", *seen_from, *options).returncode == 0
     assert record.stat().st_mtime_ns == stamp
 
-    done = run_cdigen("generate", "--all-modes", "--snapshot", str(record), "--output", f"{again}/nvidia.yaml")
+    done = run_cdigen(
+        "generate", "--all-modes", "--snapshot", str(record), "--output", f"{again}/nvidia.yaml", "--create-dirs"
+    )
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(first)) == ["nvidia-management.yaml", "nvidia.yaml"]
     assert {path.name: path.read_bytes() for path in again.iterdir()} == {

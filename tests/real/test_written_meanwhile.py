@@ -36,7 +36,7 @@ print(written)
 def specs(driver_debian: HostTree, tmp_path: Path) -> Path:
     """Return a directory with the spec of the real driver; beside it is another one, `other.yaml`."""
     for path, strategy in ((tmp_path / "specs/nvidia.yaml", "index"), (tmp_path / "other.yaml", "type-index")):
-        options = ("--output", str(path), "--device-name-strategy", strategy)
+        options = ("--output", str(path), "--create-dirs", "--device-name-strategy", strategy)
         done = run_cdigen("generate", *as_driver_root(driver_debian), *options)
         assert done.returncode == 0, done.stderr
     return tmp_path / "specs"
