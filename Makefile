@@ -22,6 +22,9 @@ RUN := $(VENV)/bin/
 LOCK ?= .ci/requirements.txt
 # As root, what Debian can bring is installed; as another user it has to be there.
 APT := $(if $(filter 0,$(shell id -u)),DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends,echo "not root, not installing:")
+# The tests that build or install cdigen with pip take the same versions for that. Before the recipe only: a variable that
+# a target exports reaches its prerequisites, and one of them writes the file.
+WITH_CONSTRAINTS := PIP_CONSTRAINT=$(abspath $(VENV))/constraints.txt PIP_BUILD_CONSTRAINT=$(abspath $(VENV))/constraints.txt
 BASE_PACKAGES := python3 python3-venv ca-certificates
 
 .PHONY: help
@@ -43,7 +46,7 @@ announce:
 .PHONY: test
 test: announce packages $(VENV)/installed lint types layers ## Install what the tests need (as root), then run every test, on the real driver and engines too
 	$(RUN)coverage erase
-	$(RUN)pytest --cov --cov-report=term
+	$(WITH_CONSTRAINTS) $(RUN)pytest --cov --cov-report=term
 	@echo "all tests ran"
 
 .PHONY: check
@@ -52,7 +55,7 @@ check: $(VENV)/installed lint types layers ## The everyday part: lint, types, la
 
 .PHONY: test-real
 test-real: packages $(VENV)/installed ## Only the tests on the real driver and engines (as root)
-	$(RUN)pytest -m real
+	$(WITH_CONSTRAINTS) $(RUN)pytest -m real
 
 .PHONY: lint
 lint: $(VENV)/installed ## Check style and formatting
@@ -109,10 +112,6 @@ packages:
 	@missing=$$(for p in $(BASE_PACKAGES) $$(grep -v '^#' tests/real/packages.txt); do \
 	  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || echo $$p; done); \
 	if [ -n "$$missing" ]; then $(if $(filter 0,$(shell id -u)),apt-get -qq update;) $(APT) $$missing; fi
-
-# The tests that build or install cdigen with pip take the same versions for that.
-test test-real: export PIP_CONSTRAINT = $(abspath $(VENV))/constraints.txt
-test test-real: export PIP_BUILD_CONSTRAINT = $(PIP_CONSTRAINT)
 
 $(VENV)/installed: pyproject.toml Makefile $(LOCK)
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(if $(filter 0,$(shell id -u)),apt-get -qq update;) $(APT) $(BASE_PACKAGES); }
