@@ -31,6 +31,7 @@ TOP_LEVEL = {
     # what has no home in these
     "README.md",
     "LICENSE",
+    "SECURITY.md",
     ".ci",
     ".gitignore",
     "systemd",
