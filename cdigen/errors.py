@@ -154,3 +154,14 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def shell_word(text: str) -> str:
+    """Return `text` as one word of a command that a user is shown.
+
+    What is not printable is written as an escape, see `one_line`: a shell takes the word for another then, but a path
+    that cannot be shown cannot be pasted either.
+    """
+    from shlex import quote
+
+    return quote(one_line(text))

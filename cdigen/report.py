@@ -1,15 +1,18 @@
-"""Findings and reports as text or JSON.
+"""Findings and reports as text or JSON: the only door to a terminal.
 
-The JSON of every command obeys `schemas/report.schema.json`. Data goes to standard output, all else to
+Text goes out as lines, and what is not printable in a line is escaped here, whoever made it of whatever a host, a
+snapshot, a spec or an image says: none of them can write a second line, move the cursor or turn the text around. The
+JSON of every command obeys `schemas/report.schema.json` and is ASCII. Data goes to standard output, all else to
 standard error.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cdigen.errors import FileError, one_line
 
@@ -21,13 +24,42 @@ if TYPE_CHECKING:
     from cdigen.inventory import LeftOut
 
 
-def emit(text: str) -> None:
-    """Write `text`, whole lines, to standard output.
+class Coloured(NamedTuple):
+    """A line whose start has a colour on a terminal.
+
+    Attributes:
+        colour: the parameter of ECMA-48's "select graphic rendition", such as 31 for red.
+        start: what has it.
+        rest: what follows.
+    """
+
+    colour: int
+    start: str
+    rest: str
+
+
+def emit(*lines: str | Coloured) -> None:
+    """Write lines to standard output; what is not printable in one is written as an escape, a line break too.
 
     Raises:
         FileError: it cannot be written, e.g. because the disk is full. A reader that has gone away is no error
             of ours and stays a BrokenPipeError.
     """
+    _write("".join(f"{_to_text(line)}\n" for line in lines))
+
+
+def _to_text(line: str | Coloured) -> str:
+    if isinstance(line, str):
+        return one_line(line)
+    start, rest = one_line(line.start), one_line(line.rest)
+    return f"\x1b[{line.colour}m{start}\x1b[0m{rest}" if _has_colours() else start + rest
+
+
+def _has_colours() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _write(text: str) -> None:
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -38,7 +70,7 @@ def emit(text: str) -> None:
 
 
 def emit_bytes(data: bytes) -> None:
-    """Write `data` to standard output; see `emit`."""
+    """Write a document that is for a program, such as a spec, to standard output as it is; errors as of `emit`."""
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -61,7 +93,7 @@ def stdout_error(error: OSError) -> FileError:
 
 def emit_json(command: str, fields: dict[str, object]) -> None:
     """Write the report of `command` as one JSON document; see `emit`."""
-    emit(json.dumps({"report": command, **fields}, indent=2) + "\n")
+    _write(json.dumps({"report": command, **fields}, indent=2) + "\n")
 
 
 def emit_error(error: CdigenError) -> None:
@@ -74,7 +106,7 @@ def emit_error(error: CdigenError) -> None:
         "remedy": remedy_to_json(error.remedy),
         "findings": findings_to_json(error.findings),
     }
-    emit(json.dumps({"error": fields}, indent=2) + "\n")
+    _write(json.dumps({"error": fields}, indent=2) + "\n")
 
 
 def say(level: str, message: str) -> None:
@@ -128,18 +160,12 @@ def format_change(entry: str, before: str | None, after: str | None) -> str:
         after: its value now; None where there is none.
     """
     if before is None:
-        text = f"+ {entry}: {after}"
-    elif after is None:
-        text = f"- {entry}: {before}"
-    else:
-        text = f"~ {entry}: {before} -> {after}"
-    return one_line(text) + "\n"
+        return f"+ {entry}: {after}"
+    return f"- {entry}: {before}" if after is None else f"~ {entry}: {before} -> {after}"
 
 
-def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table with columns as wide as their widest cell; whole lines, no trailing blanks."""
+def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a table with columns as wide as their widest cell, without trailing blanks."""
     lines = [tuple(header), *(tuple(map(one_line, row)) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
-    )
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]

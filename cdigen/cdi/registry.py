@@ -12,12 +12,11 @@ all that is wrong with every file that could have had it: one of that kind, or o
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, MAX_FILES, SUFFIXES
-from cdigen.errors import DocumentError, FileError, ParseError, one_line
+from cdigen.errors import DocumentError, FileError, ParseError, one_line, shell_word
 from cdigen.findings import Finding, Remedy
 
 if TYPE_CHECKING:
@@ -171,7 +170,7 @@ class Registry:
         if near:
             return message, Remedy(f"did you mean {near}?")
         places = () if self.directories == DEFAULT_DIRECTORIES else self.directories
-        options = "".join(f" --spec-dir {shlex.quote(one_line(directory))}" for directory in places)
+        options = "".join(f" --spec-dir {shell_word(directory)}" for directory in places)
         return message, Remedy("see what is there with", (f"cdigen list --all{options}",))
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING
 
-from cdigen.report import emit, remedy_to_json
+from cdigen.report import Coloured, emit, remedy_to_json
 from cdigen.wording import count, first_of
 
 if TYPE_CHECKING:
@@ -29,9 +27,8 @@ def emit_diagnoses(found: Sequence[Diagnosis], *, good: str, bad: str) -> None:
         good: the verdict where nothing is a problem.
         bad: the verdict where something is.
     """
-    with_colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     groups = sorted(_fold(found), key=lambda group: [*_COLOURS].index(group[0].level))
-    emit("".join(_to_text(group, with_colours=with_colours) for group in groups) + _verdict(found, good, bad))
+    emit(*(line for group in groups for line in _to_lines(group)), "", _verdict(found, good, bad))
 
 
 def diagnoses_to_json(found: Iterable[Diagnosis]) -> list[dict[str, object]]:
@@ -65,20 +62,16 @@ def _fold(found: Iterable[Diagnosis]) -> list[list[Diagnosis]]:
     return [*groups.values()]
 
 
-def _to_text(group: Sequence[Diagnosis], *, with_colours: bool) -> str:
+def _to_lines(group: Sequence[Diagnosis]) -> list[str | Coloured]:
     one = group[0]
-    level = f"{one.level:<7}"
-    if with_colours:
-        level = f"\x1b[{_COLOURS[one.level]}m{level}\x1b[0m"
     same = [other for other in group if other.message == one.message]
     others = [other.subject for other in group if other.message != one.message]
     subjects = first_of([other.subject for other in same], _MAX_NAMED)
     likewise = f"; likewise {first_of(others, _MAX_NAMED)}" if others else ""
     hint = [f"-> {one.remedy.hint}"] if one.remedy.hint else []
     remedy = (*hint, *(f"$ {command}" for command in one.remedy.commands))
-    return f"{level}  {one.topic:<7}  {subjects}: {one.message}{likewise}\n" + "".join(
-        f"{_MARGIN}{part}\n" for part in remedy
-    )
+    said = f"  {one.topic:<7}  {subjects}: {one.message}{likewise}"
+    return [Coloured(_COLOURS[one.level], f"{one.level:<7}", said), *(f"{_MARGIN}{part}" for part in remedy)]
 
 
 def _verdict(found: Sequence[Diagnosis], good: str, bad: str) -> str:
@@ -92,4 +85,4 @@ def _verdict(found: Sequence[Diagnosis], good: str, bad: str) -> str:
         for level, number in numbers.items()
         if number
     ]
-    return f"\n{verdict}{unseen}: {', '.join(parts)}\n"
+    return f"{verdict}{unseen}: {', '.join(parts)}"

@@ -66,5 +66,5 @@ def run_diff(target: Target, options: BuildOptions | None, *, spec: str | None, 
         )
     else:
         say_findings(planned.findings)
-        emit("".join(format_change(" ".join(filter(None, key)), before, after) for key, before, after in changes))
+        emit(*(format_change(" ".join(filter(None, key)), before, after) for key, before, after in changes))
     return 1 if changes else 0

@@ -73,12 +73,15 @@ def run_explain(target: Target, options: BuildOptions, *, patterns: tuple[str, .
             },
         )
     else:
-        emit(f"{plan.kind}, which needs no driver\n" if driver is None else _driver_text(driver, glibc, glibc_by_group))
-        emit("".join(_file_text(file) for file in files))
-        emit("".join(_node_text(node) for node in nodes))
-        emit("".join(f"\nenv {v['name']}={v['value']}\n  why          {v['why']}\n" for v in env))
-        emit(_left_out_text(left_out))
-        emit(_findings_text(planned.findings))
+        about = _about_driver(driver, glibc, glibc_by_group) if driver else [f"{plan.kind}, which needs no driver"]
+        emit(
+            *about,
+            *(line for file in files for line in _about_file(file)),
+            *(line for node in nodes for line in _about_node(node)),
+            *(line for v in env for line in ("", f"env {v['name']}={v['value']}", f"  why          {v['why']}")),
+            *_about_left_out(left_out),
+            *_about_findings(planned.findings),
+        )
     if unmatched:
         error = _no_match(unmatched, texts)
         error.is_reported = True
@@ -208,37 +211,40 @@ def _driver(driver: Driver) -> Json:
     }
 
 
-def _driver_text(driver: Driver, glibc: str | None, by_group: dict[str, str]) -> str:
+def _about_driver(driver: Driver, glibc: str | None, by_group: dict[str, str]) -> list[str]:
     source = driver.kernel_version_source
     kernel = f"{driver.version}, from {source}" if source else "version unknown"
     floors = ", ".join(f"{floor} for {group}" for group, floor in by_group.items())
-    return (
-        f"driver {driver.version} for {driver.machine}\n  libcuda      {driver.libcuda}\n  kernel       {kernel}\n"
-        f"  image needs  {f'glibc {glibc} for all libraries ({floors})' if glibc else 'unknown'}\n"
-    )
+    return [
+        f"driver {driver.version} for {driver.machine}",
+        f"  libcuda      {driver.libcuda}",
+        f"  kernel       {kernel}",
+        f"  image needs  {f'glibc {glibc} for all libraries ({floors})' if glibc else 'unknown'}",
+    ]
 
 
-def _file_text(file: Json) -> str:
+def _about_file(file: Json) -> list[str]:
     title = str(file["hostPath"]).rpartition("/")[2]
     group = f", {file['group']}" if file["group"] else ""
     lines = [
-        f"\n{title} ({file['kind']}{group})",
+        "",
+        f"{title} ({file['kind']}{group})",
         f"  host file    {file['hostPath']}",
         f"  why          {file['why']}",
     ]
     if "soname" in file:
         lines.append(f"  ELF          {file['bits']}-bit {file['machine']}, SONAME {file['soname'] or 'none'}")
-        lines.extend(_needs_text(file))
+        lines.extend(_about_needs(file))
     for wanted in _strings(file.get("asksFor")):
         lines.append(f"  names        {wanted}")  # noqa: PERF401 - a line a thing reads better
     for mount in _dicts(file["mounts"]):
         lines.append(f"  mounted at   {mount['containerPath']}")
         if mount["why"] != file["why"]:
             lines[-1] += f" ({mount['why'].removeprefix(str(file['why']) + '; ')})"
-    return "\n".join(lines) + "\n"
+    return lines
 
 
-def _needs_text(file: Json) -> list[str]:
+def _about_needs(file: Json) -> list[str]:
     if not file["needsKnown"]:
         return ["  needs        unknown: not in the snapshot"]
     lines = []
@@ -259,22 +265,21 @@ def _dicts(value: object) -> list[dict[str, str]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _node_text(node: Json) -> str:
-    host = "" if node["hostPath"] == node["path"] else f"  host node    {node['hostPath']}\n"
-    return (
-        f"\n{node['path']} (device node)\n{host}  why          {node['why']}\n"
-        f"  now          {node['numbersNow']}, mode {node['mode']}, group {node['gid']}; no numbers in the spec\n"
-        f"  in           {' '.join(_strings(node['devices']))}\n"
-    )
+def _about_node(node: Json) -> list[str]:
+    return [
+        "",
+        f"{node['path']} (device node)",
+        *([] if node["hostPath"] == node["path"] else [f"  host node    {node['hostPath']}"]),
+        f"  why          {node['why']}",
+        f"  now          {node['numbersNow']}, mode {node['mode']}, group {node['gid']}; no numbers in the spec",
+        f"  in           {' '.join(_strings(node['devices']))}",
+    ]
 
 
-def _left_out_text(left_out: list[LeftOut]) -> str:
-    if not left_out:
-        return ""
-    return "\nleft out\n" + "".join(f"  {entry.host_path}\n    {entry.reason}\n" for entry in left_out)
+def _about_left_out(left_out: list[LeftOut]) -> list[str]:
+    entries = [line for entry in left_out for line in (f"  {entry.host_path}", f"    {entry.reason}")]
+    return ["", "left out", *entries] if entries else []
 
 
-def _findings_text(findings: tuple[Finding, ...]) -> str:
-    if not findings:
-        return ""
-    return "\nfindings\n" + "".join(f"  {finding.level}: {finding.text}\n" for finding in findings)
+def _about_findings(findings: tuple[Finding, ...]) -> list[str]:
+    return ["", "findings", *(f"  {finding.level}: {finding.text}" for finding in findings)] if findings else []

@@ -86,7 +86,7 @@ def run_facts_diff(target: Target, *, facts: str, as_json: bool) -> int:
         emit_json("diff-facts", {"facts": facts, "changes": changes, "findings": findings_to_json(findings)})
     else:
         say_findings(findings)
-        emit("".join(map(_line, result.changes)))
+        emit(*map(_line, result.changes))
     return 1 if result.changes else 0
 
 

@@ -18,7 +18,7 @@ from cdigen.host.view import View
 from cdigen.oci.config import find_config_violations
 from cdigen.oci.edits import apply_edits
 from cdigen.parse.document import parse_document
-from cdigen.report import emit, say
+from cdigen.report import emit_bytes, say
 from cdigen.schema import summarise
 from cdigen.specs.reading import parse_spec
 from cdigen.wording import count
@@ -60,7 +60,7 @@ def run_inject(config: str, *, devices: Sequence[str], spec_dirs: Sequence[str],
     data = render_json(apply_edits(document, edits, find_node=lambda node: _find_node(view, node)))
     target = path if output is None else output
     if target == "-":
-        emit(data.decode())
+        emit_bytes(data)
         return 0
     changed = _write(target, data, path)
     say("", f"{'wrote' if changed else 'unchanged:'} {target}: {_summarise(devices, edits)}")

@@ -64,8 +64,10 @@ def run_lint_image(path: str, target: Target, *, driver_version: str | None, as_
         host = f"a host with driver {version} ({source})" if version else "a host with an unknown driver"
         what = count(len(files), "driver file") if files else "no driver files"
         kept = image.form if image.form == "directory" else f"{image.form}, {count(len(image.layers), 'layer')}"
-        emit(f"{one_line(path)} ({kept}): found {what}, for {host}\n")
-        emit("".join(_to_text(file, image) for file in files))
+        emit(
+            f"{path} ({kept}): found {what}, for {host}",
+            *(line for file in files for line in _to_lines(file, image)),
+        )
     return 1 if files else 0
 
 
@@ -81,16 +83,17 @@ def _to_json(file: DriverFile, image: Image) -> dict[str, object]:
     }
 
 
-def _to_text(file: DriverFile, image: Image) -> str:
+def _to_lines(file: DriverFile, image: Image) -> list[str]:
     layer = image.layers[file.layer]
     made = f", {layer.created_by}" if layer.created_by else ""
     version = f", {file.version}" if file.version else ""
-    return (
-        f"\n{one_line(file.path)} ({file.code}{version})\n"
-        f"  {file.level:<7}  {file.effect}\n"
-        f"  layer    {layer.name}{made}\n"
-        f"  fix      {file.fix}\n"
-    )
+    return [
+        "",
+        f"{file.path} ({file.code}{version})",
+        f"  {file.level:<7}  {file.effect}",
+        f"  layer    {layer.name}{made}",
+        f"  fix      {file.fix}",
+    ]
 
 
 def _find_version(target: Target, given: str | None, notes: Notes) -> tuple[str | None, str | None]:

@@ -59,7 +59,7 @@ def run_list_all(target: Target, *, spec_dirs: Sequence[str], as_json: bool) -> 
         )
         return 0
     say_findings(findings)
-    emit(format_table(("DEVICE", "FILE", "ALSO IN"), (device.row() for device in devices)))
+    emit(*format_table(("DEVICE", "FILE", "ALSO IN"), (device.row() for device in devices)))
     return 0
 
 

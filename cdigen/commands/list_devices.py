@@ -32,10 +32,10 @@ def run_list(target: Target, options: BuildOptions, *, as_json: bool) -> int:
         return 0
     say_findings(planned.findings)
     if not plan.devices[0].gpus:
-        emit(_table_of_nodes((f"{plan.kind}={device.name}", _paths(device)) for device in plan.devices))
+        emit(*_table_of_nodes((f"{plan.kind}={device.name}", _paths(device)) for device in plan.devices))
         return 0
     rows = [(f"{plan.kind}={device.name}", *_about(device), " ".join(_paths(device))) for device in plan.devices]
-    emit(format_table(("DEVICE", "PCI", "UUID", "MODEL", "NODES"), rows))
+    emit(*format_table(("DEVICE", "PCI", "UUID", "MODEL", "NODES"), rows))
     return 0
 
 
@@ -43,7 +43,7 @@ def _paths(device: PlannedDevice) -> list[str]:
     return [node.path for node in device.nodes]
 
 
-def _table_of_nodes(devices: Iterable[tuple[str, list[str]]]) -> str:
+def _table_of_nodes(devices: Iterable[tuple[str, list[str]]]) -> list[str]:
     return format_table(("DEVICE", "NODES"), ((name, " ".join(nodes)) for name, nodes in devices))
 
 
@@ -104,5 +104,5 @@ def run_list_spec(path: str, *, as_json: bool) -> int:
     if as_json:
         emit_json("list", {"devices": devices, "findings": []})
     else:
-        emit(_table_of_nodes((str(device["device"]), cast("list[str]", device["nodes"])) for device in devices))
+        emit(*_table_of_nodes((str(device["device"]), cast("list[str]", device["nodes"])) for device in devices))
     return 0

@@ -47,7 +47,7 @@ def run_nodes(target: Target, *, create: bool, dev_char: bool, dry_run: bool, as
         say_findings(made.findings)
         for action in made.actions:
             say("", action.sentence(done=not dry_run))
-        emit(format_table(("PATH", "NUMBERS", "MODE", "OWNER", "STATE"), map(_row, made.nodes)))
+        emit(*format_table(("PATH", "NUMBERS", "MODE", "OWNER", "STATE"), map(_row, made.nodes)))
     if create and not dry_run:
         try:
             check_required(made.nodes)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING, Literal
 
 from cdigen import __version__
-from cdigen.errors import DocumentError, ParseError, one_line
+from cdigen.errors import DocumentError, ParseError, one_line, shell_word
 from cdigen.wording import count
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def read_choices(data: bytes, path: str) -> Choices:
         raise DocumentError(
             f"the header of {name} cannot be read: {error}",
             hint="regenerate the spec with",
-            commands=(f"cdigen generate --output {shlex.quote(name)}",),
+            commands=(f"cdigen generate --output {shell_word(name)}",),
             subject=name,
             code="invalid-header",
         ) from error
@@ -103,7 +102,7 @@ def options_of(data: bytes) -> str:
 def regenerate(data: bytes, path: str) -> str:
     """Return the command that writes a spec of ours again, with its own options as far as its header tells them."""
     options = options_of(data)
-    return f"cdigen generate --output {shlex.quote(path)}{' ' * bool(options)}{options}"
+    return f"cdigen generate --output {shell_word(path)}{' ' * bool(options)}{options}"
 
 
 def is_ours(head: bytes) -> bool:

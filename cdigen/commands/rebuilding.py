@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from cdigen.commands.own_files import DEFAULT_OUTPUT, is_ours, read_choices
 from cdigen.commands.planning import Planner
 from cdigen.commands.target import open_target
 from cdigen.doctor.truth import Rebuilt
-from cdigen.errors import IncompleteError
+from cdigen.errors import IncompleteError, shell_word
 from cdigen.plan.choices import format_choices
 from cdigen.plan.options import GPU_MODES
 from cdigen.plan.selection import select_gpus
@@ -69,7 +68,7 @@ class Rebuilder:
             summary = f"{summary.partition(',')[0]}; NVML alone tells which devices its names mean"
         options = format_choices(choices)
         unsure, unproven = _names_without_nvml(planned.inventory)
-        output = "" if spec.file.path == DEFAULT_OUTPUT else f" --output {shlex.quote(spec.file.path)}"
+        output = "" if spec.file.path == DEFAULT_OUTPUT else f" --output {shell_word(spec.file.path)}"
         return Rebuilt(
             document=document,
             left_out={entry.host_path: entry.reason for entry in planned.plan.left_out},
@@ -93,7 +92,7 @@ class Rebuilder:
 
 def _or_remove(error: IncompleteError, path: str) -> IncompleteError:
     """Return the error of a host without any device of a class, with what to do about its spec if that is for good."""
-    remove = f"if they are gone for good, remove the spec instead: cdigen remove {shlex.quote(path)}"
+    remove = f"if they are gone for good, remove the spec instead: cdigen remove {shell_word(path)}"
     return IncompleteError(
         error.message,
         hint=", or, ".join(filter(None, (error.remedy.hint, remove))),

@@ -18,7 +18,7 @@ from cdigen.errors import CdigenError
 from cdigen.host.recording import RecordingHost
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.plan import build_plan
-from cdigen.report import emit, say, say_findings
+from cdigen.report import emit_bytes, say, say_findings
 from cdigen.write import check_directory, write_file
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def run_snapshot(target: Target, *, output: str, note: str, create_directories: 
     header = "A snapshot of a host by `cdigen snapshot`; use it with: cdigen generate --snapshot FILE"
     data = render_yaml(document, (header,), compact=True)
     if output == "-":
-        emit(data.decode())
+        emit_bytes(data)
     else:
         write_file(output, data)
     return 0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from cdigen.commands.own_files import is_ours, regenerate
 from cdigen.commands.target import read_input
-from cdigen.errors import DocumentError, ParseError, one_line
+from cdigen.errors import DocumentError, ParseError, one_line, shell_word
 from cdigen.findings import Remedy
 from cdigen.schema import summarise
 from cdigen.specs.reading import parse_spec
@@ -41,7 +40,7 @@ def read_spec(data: bytes, path: str) -> Spec:
     except ParseError as error:
         raise _invalid(data, path, f"cannot be read as a spec: {error}", Remedy("correct it")) from error
     if document is None or violations:
-        all_of_it = () if path == "-" else (f"cdigen validate {shlex.quote(path)}",)
+        all_of_it = () if path == "-" else (f"cdigen validate {shell_word(path)}",)
         remedy = Remedy("see all that is wrong with" if all_of_it else "correct it", all_of_it)
         raise _invalid(data, path, f"is not a valid spec: {summarise(violations)}", remedy)
     return document

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.validate import find_violations
 from cdigen.commands.target import read_input
-from cdigen.errors import FileError, ParseError, one_line
+from cdigen.errors import FileError, ParseError
 from cdigen.parse.document import parse_document
 from cdigen.report import emit, emit_json, remedy_to_json, say
 from cdigen.schema import Violation
@@ -60,9 +60,8 @@ def run_validate(files: Sequence[str], *, hook_free: bool, as_json: bool) -> int
 
 
 def _emit_text(file: str, document: object, violations: Sequence[Violation]) -> None:
-    name = one_line(file)
     if violations:
-        emit("".join(f"{name}::{v.place}: {one_line(v.message)}\n" for v in violations))
+        emit(*(f"{file}::{v.place}: {v.message}" for v in violations))
         return
     spec = cast("dict[str, list[object]]", document)
-    emit(f"{name}: valid, cdiVersion {spec['cdiVersion']}, {spec['kind']}, {count(len(spec['devices']), 'device')}\n")
+    emit(f"{file}: valid, cdiVersion {spec['cdiVersion']}, {spec['kind']}, {count(len(spec['devices']), 'device')}")

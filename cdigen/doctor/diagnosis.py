@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.discover.notes import reason_of
-from cdigen.errors import CdigenError, ParseError, one_line
+from cdigen.errors import CdigenError, ParseError, one_line, shell_word
 from cdigen.findings import NOTHING_TO_DO, Remedy
 from cdigen.host import HostReadError, LinkError
 
@@ -112,12 +111,12 @@ def unreadable(topic: Topic, path: str, error: CdigenError) -> Diagnosis:
     """Return the diagnosis for a file that is there and could not be read, or not be understood."""
     if isinstance(error, ParseError):
         is_kernels = path.startswith(("/proc/", "/sys/"))
-        report = run(f"cat {shlex.quote(path)}", hint="report it as a bug of cdigen's, with what is in the file")
+        report = run(f"cat {shell_word(path)}", hint="report it as a bug of cdigen's, with what is in the file")
         remedy = report if is_kernels else Remedy(f"correct {path}")
         return diagnosis(topic, path, "problem", "damaged", f"damaged: {error}", remedy)
     if isinstance(error, HostReadError) and error.is_denied:
         return diagnosis(topic, path, "unknown", "not-permitted", reason_of(error), RUN_AS_ROOT)
-    look = run(f"ls -ld {shlex.quote(path)}", hint="see what it is")
+    look = run(f"ls -ld {shell_word(path)}", hint="see what it is")
     return diagnosis(topic, path, "unknown", "unreadable", reason_of(error), look)
 
 

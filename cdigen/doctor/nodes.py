@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from cdigen.discover.driver import has_module
@@ -10,6 +9,7 @@ from cdigen.discover.expected import find_expected_nodes
 from cdigen.discover.notes import Notes
 from cdigen.doctor.access import is_open_to_all, judge_access
 from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, pass_on, run, unreadable
+from cdigen.errors import shell_word
 from cdigen.findings import Remedy
 from cdigen.wording import count
 
@@ -77,7 +77,7 @@ def _how_to_make(node: ExpectedNode) -> Remedy:
     hint = "the driver is told to leave the nodes alone (NVreg_ModifyDeviceFiles=0): make it yourself"
     if node.major is None:
         return Remedy(hint)
-    path = shlex.quote(node.host_path)
+    path = shell_word(node.host_path)
     remove = () if node.found is None else (f"rm {path}",)
     return run(*remove, f"mknod -m {node.mode:04o} {path} c {node.major} {node.minor}", hint=hint)
 

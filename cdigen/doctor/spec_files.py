@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from cdigen.cdi.places import find_in_edits
 from cdigen.cdi.registry import SpecFile
 from cdigen.cdi.spec_dirs import MAX_FILES, SUFFIXES
 from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, run, unreadable
-from cdigen.errors import ParseError, one_line
+from cdigen.errors import ParseError, one_line, shell_word
 from cdigen.findings import Remedy
 from cdigen.host import LinkError
 from cdigen.schema import summarise
@@ -90,7 +89,7 @@ def find_specs(context: Context, directories: tuple[str, ...]) -> tuple[tuple[Fo
             found = system.find(directory)
             if found is not None and found[1].kind != "dir":
                 message = "is not a directory: engines find nothing"
-                remedy = run(f"rm {shlex.quote(directory)}", "cdigen generate")
+                remedy = run(f"rm {shell_word(directory)}", "cdigen generate")
                 lines.append(diagnosis("spec", directory, "problem", "not-a-directory", message, remedy))
                 continue
             if found is not None:
@@ -146,7 +145,7 @@ def judge_mode(path: str, mode: int, wanted: int) -> Iterator[Diagnosis]:
     readable = wanted & 0o555
     if mode and mode & readable != readable:
         message = f"mode {mode:04o}: rootless engines cannot read it"
-        remedy = run(f"chmod {wanted:04o} {shlex.quote(path)}")
+        remedy = run(f"chmod {wanted:04o} {shell_word(path)}")
         yield diagnosis("spec", path, "warning", "not-readable-by-all", message, remedy)
 
 

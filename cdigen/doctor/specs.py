@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from cdigen.doctor.engines import Engine
 from cdigen.doctor.engines_catalog import BOTH
 from cdigen.doctor.renewal import GENERATE, how_to_renew, how_to_replace, how_to_reveal_ours
 from cdigen.doctor.spec_files import TOO_MANY, find_specs, judge_mode
+from cdigen.errors import shell_word
 from cdigen.findings import Remedy
 from cdigen.wording import count, first_of
 
@@ -181,6 +181,6 @@ def _judge_engine(
 def _keep_one(taken: _Taken, paths: Sequence[str]) -> Remedy:
     """Return how all but one of the files that have the same device are taken away; one of ours is kept."""
     kept = next((path for path in paths if taken.by_path[path].author == "cdigen"), paths[0])
-    others = [shlex.quote(path) for path in paths if path != kept]
+    others = [shell_word(path) for path in paths if path != kept]
     hint = f"keep one of them, such as {kept}"
     return Remedy(hint) if len(others) > _MAX_FILES else run(f"rm {' '.join(others)}", hint=hint)
