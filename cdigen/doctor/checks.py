@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdigen.doctor.diagnosis import UNREADABLE, unread
 from cdigen.doctor.driver import check_driver
 from cdigen.doctor.engines import check_engines, find_programs, version_commands
 from cdigen.doctor.kernel import check_kernel
@@ -31,7 +32,11 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
     if unsupported is not None:
         return (unsupported,)
     programs = find_programs(context.views.system)
-    units = units_command(context)
+    units, unseen = None, None
+    try:
+        units = units_command(context)
+    except UNREADABLE as error:
+        unseen = unread("systemd", error)
     commands = [*version_commands(programs), *([units] if units else [])]
     answers = context.runner(commands) if context.runner else ()
     engine_lines, engines = check_engines(context, programs, answers[: len(programs)])
@@ -52,9 +57,13 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
         ),
         *engine_lines,
         *check_selinux(context),
-        *check_units(
-            context,
-            answers[len(programs)] if answers and units else None,
-            has_ours=any(spec.author == "cdigen" for spec in specs),
+        *(
+            [unseen]
+            if unseen
+            else check_units(
+                context,
+                answers[len(programs)] if answers and units else None,
+                has_ours=any(spec.author == "cdigen" for spec in specs),
+            )
         ),
     )

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from cdigen.discover.views import Views
     from cdigen.doctor.programs import Runner
     from cdigen.findings import Finding
-    from cdigen.host import View
 
 Level = Literal["ok", "warning", "problem", "unknown"]
 Topic = Literal["platform", "pci", "kernel", "nodes", "driver", "spec", "engine", "selinux", "systemd"]
@@ -120,18 +119,6 @@ def unreadable(topic: Topic, path: str, error: CdigenError) -> Diagnosis:
     return diagnosis(topic, path, "unknown", "unreadable", reason_of(error), look)
 
 
-def read_text(view: View, path: str) -> str | None:
-    """Return a small text of the kernel's without blanks around it; None if it is not there or cannot be read."""
-    try:
-        data = view.read(path)
-    except UNREADABLE:
-        return None
-    return None if data is None else data.decode(errors="replace").strip()
-
-
-def exists(view: View, path: str) -> bool:
-    """Tell whether something is at `path`; what cannot be seen is not."""
-    try:
-        return view.find(path) is not None
-    except UNREADABLE:
-        return False
+def unread(topic: Topic, error: CdigenError) -> Diagnosis:
+    """Return the diagnosis for what the kernel would not let a check read: nothing can be said of it."""
+    return unreadable(topic, error.path if isinstance(error, HostReadError) else error.subject, error)

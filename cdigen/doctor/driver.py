@@ -31,13 +31,12 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
     more = f", {count(notes, 'note')} (cdigen list)" if notes else ""
     what = f"{len(inventory.libraries)} libraries, {count(len(inventory.gpus), 'GPU')}"
     version = "the kernel module's too" if driver.kernel_version_source else "the kernel module's is not known"
+    message = f"version {driver.version}, {version}; {what}{more}"
     return (
-        diagnosis(
-            "driver",
-            driver.libcuda,
-            "ok",
-            "driver-found",
-            f"version {driver.version}, {version}; {what}{more}",
+        diagnosis("driver", driver.libcuda, "ok", "driver-found", message)
+        if not inventory.failed_reads
+        else diagnosis(
+            "driver", driver.libcuda, "unknown", "driver-partly-read", f"as far as it can be read: {message}"
         ),
         *_pass_on_warnings(inventory.findings),
         *_pass_on_lacking(inventory),

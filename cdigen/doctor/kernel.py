@@ -12,7 +12,7 @@ from cdigen.discover.driver import (
     has_module,
     read_kernel_module,
 )
-from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, exists, run, unreadable
+from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, run, unread, unreadable
 from cdigen.doctor.pci import LOAD_MODULE, keep_nouveau_out
 from cdigen.findings import Remedy
 
@@ -35,22 +35,37 @@ _OTHERS: tuple[tuple[str, Level, str, str], ...] = (
 
 def check_kernel(context: Context) -> tuple[Diagnosis, ...]:
     """Return a line for every module, and for nouveau and Secure Boot where they are in the way."""
-    return tuple(_check(context.views))
+    found: list[Diagnosis] = []
+    for check in (_check_nouveau, _check_module, _check_others):
+        try:
+            found.extend(check(context.views))
+        except UNREADABLE as error:
+            found.append(unread("kernel", error))
+    return tuple(found)
 
 
-def _check(views: Views) -> Iterator[Diagnosis]:
+def _check_nouveau(views: Views) -> Iterator[Diagnosis]:
     system = views.system
-    if exists(system, f"{MODULES}/nouveau"):
+    if system.find(f"{MODULES}/nouveau") is not None:
         message = "loaded; it takes GPUs that nvidia should have"
         yield diagnosis("kernel", "nouveau", "warning", "nouveau-loaded", message, keep_nouveau_out(system))
+
+
+def _check_module(views: Views) -> Iterator[Diagnosis]:
+    if has_module(views.system):
+        yield _version(views.system)
+    else:
+        yield _masked() if has_gpu_node(views.dev) else _not_loaded(views.system)
+
+
+def _check_others(views: Views) -> Iterator[Diagnosis]:
+    system = views.system
     if not has_module(system):
-        yield _masked() if has_gpu_node(views.dev) else _not_loaded(system)
         return
-    yield _version(system)
     # A container's /sys, or a snapshot, may not have what procfs tells of.
-    sees_modules = exists(system, f"{MODULES}/nvidia")
+    sees_modules = system.find(f"{MODULES}/nvidia") is not None
     for module, level, consequence, remedy in _OTHERS:
-        if exists(system, f"{MODULES}/{module}"):
+        if system.find(f"{MODULES}/{module}") is not None:
             yield diagnosis("kernel", module, "ok", "module-loaded", "loaded")
         elif not sees_modules:
             message = f"{MODULES} does not show the driver's modules"

@@ -6,7 +6,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from cdigen.discover.pci import BUS, find_bound_driver, find_lost_gpus, find_pci_bus, lost_gpu
-from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, exists, pass_on, run, unreadable
+from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, pass_on, run, unreadable
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context
@@ -94,9 +94,16 @@ def _judge(system: View, name: str) -> Diagnosis:
 
 def keep_nouveau_out(system: View) -> Remedy:
     """Return how to keep nouveau from taking the GPUs, with what the host has to renew its initramfs."""
-    renew = [command for program, command in _INITRAMFS if exists(system, program)][:1]
+    renew = [command for program, command in _INITRAMFS if _is_there(system, program)][:1]
     return run(
         "echo 'blacklist nouveau' > /etc/modprobe.d/blacklist-nouveau.conf",
         *renew,
         hint="keep nouveau from being loaded" + ("" if renew else ", renew the initramfs") + ", and reboot",
     )
+
+
+def _is_there(system: View, program: str) -> bool:
+    try:
+        return system.find(program) is not None
+    except UNREADABLE:
+        return False  # it is for advice alone

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, exists, read_text, run
+from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run, unread
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context
+    from cdigen.host import View
 
 SELINUX = "/sys/fs/selinux"
 
@@ -20,12 +21,19 @@ _BOOLEANS = ("container_use_devices", "container_use_xserver_devices")
 
 def check_selinux(context: Context) -> tuple[Diagnosis, ...]:
     """Return a line for the mode and the booleans."""
+    try:
+        return _check(context)
+    except UNREADABLE as error:
+        return (unread("selinux", error),)
+
+
+def _check(context: Context) -> tuple[Diagnosis, ...]:
     system = context.views.system
-    if not exists(system, SELINUX):
+    if system.find(SELINUX) is None:
         if context.is_recorded:
             return (diagnosis("selinux", SELINUX, "unknown", "not-recorded", NOT_RECORDED),)
         return (diagnosis("selinux", SELINUX, "ok", "selinux-off", "SELinux is not on"),)
-    enforcing = read_text(system, f"{SELINUX}/enforce")
+    enforcing = _read(system, f"{SELINUX}/enforce")
     if enforcing == "0":
         return (diagnosis("selinux", SELINUX, "ok", "selinux-permissive", "permissive: it denies nothing"),)
     if enforcing != "1":
@@ -33,7 +41,7 @@ def check_selinux(context: Context) -> tuple[Diagnosis, ...]:
         return (
             diagnosis("selinux", SELINUX, "unknown", "selinux-mode-unknown", message, run(f"cat {SELINUX}/enforce")),
         )
-    values = {name: (read_text(system, f"{SELINUX}/booleans/{name}") or "").split() for name in _BOOLEANS}
+    values = {name: _read(system, f"{SELINUX}/booleans/{name}").split() for name in _BOOLEANS}
     on = [name for name, value in values.items() if value[:1] == ["1"]]
     if on:
         message = f"enforcing, with {' and '.join(on)} on"
@@ -62,3 +70,8 @@ def check_selinux(context: Context) -> tuple[Diagnosis, ...]:
             ),
         ),
     )
+
+
+def _read(system: View, path: str) -> str:
+    """Return a text of the kernel's without blanks around it; "" if it is not there."""
+    return (system.read(path) or b"").decode(errors="replace").strip()

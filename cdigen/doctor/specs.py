@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.cdi.registry import Registry
 from cdigen.cdi.version import version_key
-from cdigen.doctor.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, exists, run
+from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run, unreadable
 from cdigen.doctor.engines import Engine
 from cdigen.doctor.engines_catalog import BOTH
 from cdigen.doctor.renewal import GENERATE, how_to_renew, how_to_replace, how_to_reveal_ours
@@ -84,7 +84,14 @@ def judge_file(context: Context, spec: FoundSpec, *, is_file: bool = True) -> It
         return
     yield from judge_mode(path, spec.mode, 0o644)
     for hook in spec.hooks if spec.is_used else ():
-        if not exists(context.views.system, hook) and not context.is_recorded:
+        if context.is_recorded:
+            continue
+        try:
+            is_there = context.views.system.find(hook) is not None
+        except UNREADABLE as error:
+            yield unreadable("spec", hook, error)
+            continue
+        if not is_there:
             message = f"its hook {hook} is not there: containers do not start"
             remedy = how_to_replace(context, spec, is_file=is_file)
             yield diagnosis("spec", path, "problem", "hook-missing", message, _or_install(hook, remedy))

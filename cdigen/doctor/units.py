@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.diagnosis import Diagnosis, diagnosis, exists, run
+from cdigen.doctor.diagnosis import Diagnosis, diagnosis, run
 from cdigen.findings import NOTHING_TO_DO
 
 if TYPE_CHECKING:
@@ -33,11 +33,15 @@ _ENABLED = ("enabled", "enabled-runtime", "linked", "linked-runtime", "static", 
 
 
 def units_command(context: Context) -> tuple[str, ...] | None:
-    """Return the command that tells the states of the units; None where there is none to run."""
+    """Return the command that tells the states of the units; None where there is none to run.
+
+    Raises:
+        HostReadError, LinkError: it could not be seen whether there is.
+    """
     system = context.views.system
-    if context.runner is None or not exists(system, _BOOTED):
+    if context.runner is None or system.find(_BOOTED) is None:
         return None
-    place = next((place for place in PLACES if exists(system, place)), None)
+    place = next((place for place in PLACES if system.find(place) is not None), None)
     if place is None:
         return None
     return (place, "show", "--no-pager", f"--property={_PROPERTIES}", "--", *OURS, *VENDORS)

@@ -1,0 +1,99 @@
+"""Doctor's share of the rule that a failed read is not absence: it may know less, and never says something else."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cdigen.commands.rebuilding import Rebuilder
+from cdigen.commands.target import OpenTarget, Target
+from cdigen.doctor.checks import diagnose
+from cdigen.doctor.programs import Answer
+from tests.discover.test_failed_reads import a_host_with_everything
+from tests.doctor.contexts import context_of, lines
+from tests.host.failing import FailingHost
+from tests.hosts import LIBDIR, VERSION, host_of, text, unreadable
+
+if TYPE_CHECKING:
+    from cdigen.doctor.diagnosis import Diagnosis
+    from cdigen.host import Host
+    from tests.hosts import Entries
+
+ERRORS = (errno.EIO, errno.EACCES, errno.EMFILE, errno.ENOMEM)
+
+
+def a_machine() -> Entries:
+    """Return a host on which every check has something to look at."""
+    return {
+        **a_host_with_everything(),
+        "/sys/module/nvidia_uvm": {"kind": "dir"},
+        "/sys/bus/pci/devices/0000:03:00.0/class": text("0x060400\n"),
+        "/sys/fs/selinux/enforce": text("1\n"),
+        "/sys/fs/selinux/booleans/container_use_devices": text("1 1\n"),
+        "/run/systemd/system": {"kind": "dir"},
+        "/usr/bin/podman": {"kind": "file", "mode": "0755"},
+    }
+
+
+def examine(host: Host) -> tuple[Diagnosis, ...]:
+    return diagnose(
+        context_of(host), Rebuilder(Target(ask_nvml="never"), OpenTarget(host=host, driver_root="/", dev_root=None))
+    )
+
+
+def test_whichever_read_fails_nothing_else_is_called_right_or_wrong() -> None:
+    host = host_of(a_machine())
+    expected = {line for line in lines(examine(host)) if line.startswith(("ok ", "problem "))}
+    # Of an engine that is not known to be there, what no engine finds is said.
+    expected.add(
+        "problem spec an engine: finds no device of nvidia.com in /etc/cdi and /var/run/cdi -> cdigen generate"
+    )
+    at = 0
+    while True:
+        failing = FailingHost(host, at=at, number=ERRORS[at % len(ERRORS)])
+        found = examine(failing)
+        if not failing.failed:
+            break
+        said = {
+            line
+            for line, one in zip(lines(found), found, strict=True)
+            if one.level == "ok" or (one.level == "problem" and one.code != "unreadable")
+        }
+        assert said <= expected, failing.failed
+        at += 1
+    assert at > 250
+
+
+@pytest.mark.parametrize(
+    ("closed", "subject"),
+    [
+        ("/sys/fs", "selinux /sys/fs/selinux"),
+        ("/run/systemd", "systemd /run/systemd/system"),
+        ("/sys/module", "kernel /sys/module/nouveau"),
+    ],
+)
+def test_what_cannot_be_read_is_unknown(closed: str, subject: str) -> None:
+    entries = {path: entry for path, entry in a_machine().items() if not path.startswith(f"{closed}/")}
+    host = host_of({**entries, closed: unreadable(kind="dir")})
+    answer = Answer(text="", failure="not run")
+    found = diagnose(
+        context_of(host, runner=lambda commands: tuple(answer for _ in commands)),
+        Rebuilder(Target(ask_nvml="never"), OpenTarget(host=host, driver_root="/", dev_root=None)),
+    )
+    topic, path = subject.split()
+    line = f"unknown {subject}: Input/output error -> see what it is: ls -ld {path}"
+    assert [other for other in lines(found) if other.startswith(f"unknown {topic} ") and path in other] == [line]
+
+
+def test_a_driver_that_is_not_read_whole_is_not_called_right() -> None:
+    cfg = f"{LIBDIR}/libnvidia-cfg.so.{VERSION}"
+    host = host_of({**a_machine(), cfg: unreadable()})
+    found = [one for one in examine(host) if one.topic == "driver"]
+    version = f"version {VERSION}, the kernel module's too"
+    message = f"as far as it can be read: {version}; 8 libraries, 2 GPUs, 1 note (cdigen list)"
+    assert [(one.level, one.code, one.message) for one in found] == [
+        ("unknown", "driver-partly-read", message),
+        ("warning", "unusable-file", f"{cfg}: Input/output error; it is not injected"),
+    ]
