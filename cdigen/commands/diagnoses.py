@@ -66,11 +66,13 @@ def _to_lines(group: Sequence[Diagnosis]) -> list[str | Coloured]:
     one = group[0]
     same = [other for other in group if other.message == one.message]
     others = [other.subject for other in group if other.message != one.message]
-    subjects = first_of([other.subject for other in same], _MAX_NAMED)
+    subjects = (
+        "" if one.names_subject and len(same) == 1 else first_of([other.subject for other in same], _MAX_NAMED) + ": "
+    )
     likewise = f"; likewise {first_of(others, _MAX_NAMED)}" if others else ""
     hint = [f"-> {one.remedy.hint}"] if one.remedy.hint else []
     remedy = (*hint, *(f"$ {command}" for command in one.remedy.commands))
-    said = f"  {one.topic:<7}  {subjects}: {one.message}{likewise}"
+    said = f"  {one.topic:<7}  {subjects}{one.message}{likewise}"
     return [Coloured(_COLOURS[one.level], f"{one.level:<7}", said), *(f"{_MARGIN}{part}" for part in remedy)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.discover.notes import reason_of
@@ -42,6 +42,7 @@ class Diagnosis:
         message: what was found; one line.
         remedy: what to do.
         about: the paths of other files that it is about.
+        names_subject: whether the message says what it is about, as that of a finding does.
     """
 
     topic: Topic
@@ -51,6 +52,7 @@ class Diagnosis:
     message: str
     remedy: Remedy = NOTHING_TO_DO
     about: tuple[str, ...] = ()
+    names_subject: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,8 @@ def diagnosis(
 
 def pass_on(topic: Topic, subject: str, level: Level, said: CdigenError | Finding) -> Diagnosis:
     """Return what an error or a finding of ours says as a diagnosis."""
-    return diagnosis(topic, subject, level, said.code, said.message, said.remedy)
+    passed = diagnosis(topic, subject, level, said.code, said.message, said.remedy)
+    return replace(passed, names_subject=subject == said.subject)
 
 
 def run(*commands: str, hint: str = "") -> Remedy:

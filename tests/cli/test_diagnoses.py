@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.commands.diagnoses import diagnoses_to_json, emit_diagnoses
-from cdigen.doctor.diagnosis import diagnosis, run
-from cdigen.findings import Remedy
+from cdigen.doctor.diagnosis import diagnosis, pass_on, run
+from cdigen.findings import Finding, Remedy
 
 if TYPE_CHECKING:
     import pytest
@@ -42,6 +42,15 @@ def test_what_is_said_in_other_words_of_others_is_named(capsys: pytest.CaptureFi
         "problem  nodes    /dev/nvidiactl: missing: control of all GPUs; likewise /dev/nvidia0, /dev/nvidia1\n"
         "                  $ cdigen nodes --create\n"
         "\nnot healthy: 3 problems\n"
+    )
+
+
+def test_what_a_message_names_is_not_said_before_it(capsys: pytest.CaptureFixture[str]) -> None:
+    finding = Finding(level="warning", code="node-missing", subject="/dev/a", message="/dev/a is missing")
+    found = [pass_on("driver", "/dev/a", "warning", finding), pass_on("spec", "/etc/b", "warning", finding)]
+
+    assert text_of(capsys, *found) == (
+        "warning  driver   /dev/a is missing\nwarning  spec     /etc/b: /dev/a is missing\n\nhealthy: 2 warnings\n"
     )
 
 
