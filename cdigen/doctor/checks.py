@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.doctor.diagnosis import UNREADABLE, unread
@@ -12,13 +13,16 @@ from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
 from cdigen.doctor.platform import find_unsupported
 from cdigen.doctor.selinux import check_selinux
-from cdigen.doctor.specs import check_specs
+from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs
 from cdigen.doctor.truth import check_truth
 from cdigen.doctor.units import check_units, units_command
+from cdigen.findings import Remedy
 
 if TYPE_CHECKING:
     from cdigen.doctor.diagnosis import Context, Diagnosis
     from cdigen.doctor.truth import Rebuild
+
+_DRIVER_FIRST = Remedy("correct first what is wrong with the driver")
 
 
 def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
@@ -42,6 +46,11 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
     engine_lines, engines = check_engines(context, programs, answers[: len(programs)])
     driver_lines = check_driver(context)
     spec_lines, specs = check_specs(context, engines)
+    if any(line.level == "problem" for line in driver_lines):  # of which a spec would have to be made
+        spec_lines = tuple(
+            replace(line, remedy=_DRIVER_FIRST) if line.code == NO_DEVICE_FOUND and line.remedy else line
+            for line in spec_lines
+        )
     said = {(line.code, line.message, line.remedy) for line in driver_lines}
     return (
         *check_pci(context),
