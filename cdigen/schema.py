@@ -1,8 +1,9 @@
 """Checks a document against one of the JSON Schemas that ship with the package.
 
 The schemas (draft 2020-12) stand in `schemas/`. In them, a `description` that starts with a small letter is
-a noun phrase that completes "... is not <description>": beside a pattern it is what a user reads instead of the
-rule, and beside an anyOf or a oneOf of a schema for input it has to be there, because "none of these" helps nobody.
+a noun phrase that completes "... is not <description>": beside a pattern or a format it is what a user reads instead of
+the rule, and beside an anyOf or a oneOf of a schema for input it has to be there, because "none of these" helps nobody.
+Formats are our own: `printable` is text as `one_line` leaves it, `printable lines` are lines of that.
 """
 
 from __future__ import annotations
@@ -117,11 +118,15 @@ def _load_validator(schema_name: str) -> Draft202012Validator:
     import json
     from pathlib import Path
 
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, FormatChecker
 
+    checker = FormatChecker(())
+    checker.checks("printable")(lambda value: not isinstance(value, str) or value.isprintable())
+    checker.checks("printable lines")(lambda value: not isinstance(value, str) or value.replace("\n", "").isprintable())
     path = Path(__file__).parent / "schemas" / f"{schema_name}.schema.json"
     schema = json.loads(path.read_bytes())
-    return Draft202012Validator(cast("dict[str, object]", _inline(schema, schema["$defs"])))
+    inlined = cast("dict[str, object]", _inline(schema, schema["$defs"]))
+    return Draft202012Validator(inlined, format_checker=checker)
 
 
 def _inline(part: object, definitions: dict[str, object]) -> object:
@@ -201,7 +206,7 @@ def _describe(breach: _Breach) -> str:
             return "must not be empty" if size == 0 else f"has a length of {size}, the least is {argument}"
         case "maxLength" | "maxItems" | "maxProperties":
             return f"has a length of {size}, the most is {argument}"
-        case "pattern" | "anyOf" | "oneOf":
+        case "pattern" | "format" | "anyOf" | "oneOf":
             phrase = breach.schema.get("description")
             if isinstance(phrase, str) and phrase[:1].islower():
                 return f"{preview(value)} is not {phrase}"

@@ -14,7 +14,7 @@ from cdigen.discover.expected import find_expected_nodes
 from cdigen.discover.notes import Notes
 from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
-from cdigen.errors import CdigenError
+from cdigen.errors import CdigenError, UsageError, one_line
 from cdigen.host.recording import RecordingHost
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.plan import build_plan
@@ -81,7 +81,16 @@ def run_snapshot(target: Target, *, output: str, note: str, create_directories: 
 
     Returns:
         0.
+
+    Raises:
+        UsageError: the note is not lines of printable text, which is all that a snapshot may have there.
     """
+    if not note.replace("\n", "").isprintable():
+        raise UsageError(
+            f"--note {one_line(note)}: has characters that are not printable",
+            hint="leave them out",
+            code="invalid-value",
+        )
     if output != "-" and not create_directories:
         check_directory(output)
     opened = open_target(target)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from shlex import quote
 from typing import TYPE_CHECKING, get_args
 
 from cdigen.doctor.diagnosis import run
 from cdigen.doctor.spec_files import VENDORS_GENERATOR
 from cdigen.doctor.units import DISABLE_VENDORS, VENDORS_SPEC
+from cdigen.errors import shell_word
 from cdigen.findings import Remedy
 from cdigen.plan.options import Mode
 
@@ -26,7 +26,7 @@ def how_to_renew(context: Context, spec: FoundSpec) -> Remedy:
     if spec.author == "cdigen":
         return run(generate_command(context, spec))
     if spec.author == VENDORS_GENERATOR:
-        return run(f"nvidia-ctk cdi generate --output={quote(path)}")
+        return run(f"nvidia-ctk cdi generate --output={shell_word(path)}")
     return Remedy("regenerate it with the program that wrote it")
 
 
@@ -47,7 +47,7 @@ def how_to_replace(context: Context, spec: FoundSpec, *, is_file: bool = True) -
 
 def how_to_reveal_ours(path: str) -> Remedy:
     """Return how the spec at `path`, which hides one of ours, is taken away."""
-    return DISABLE_VENDORS if path == VENDORS_SPEC else run(f"rm {quote(path)}", hint="remove one of the two")
+    return DISABLE_VENDORS if path == VENDORS_SPEC else run(f"rm {shell_word(path)}", hint="remove one of the two")
 
 
 def generate_command(context: Context, spec: FoundSpec) -> str:
@@ -57,4 +57,4 @@ def generate_command(context: Context, spec: FoundSpec) -> str:
         name = spec.file.path.rpartition("/")[2].rpartition(".")[0]
         mode = name.removeprefix("nvidia-")
         options = f"--mode={mode}" if name != mode and mode in get_args(Mode) else ""
-    return f"{GENERATE} --output {quote(spec.file.path)}{' ' * bool(options)}{options}"
+    return f"{GENERATE} --output {shell_word(spec.file.path)}{' ' * bool(options)}{options}"

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from cdigen.parse.nvml import NvmlFacts
 
 
+MAX_PATH = 4096
+"""The longest path that a snapshot has: PATH_MAX of the kernel, include/uapi/linux/limits.h."""
+
+
 class RecordingHost(Host):
     """Wraps a host; `to_document` returns what it was asked, in the format of `SnapshotHost`."""
 
@@ -111,6 +115,7 @@ class RecordingHost(Host):
     def nvml(self, path: str) -> NvmlFacts:
         """See `Host.nvml`. A failure is noted as well."""
         from cdigen.parse.nvml import render_nvml
+        from cdigen.parse.nvml_values import MAX_TEXT
 
         try:
             facts = self._host.nvml(path)
@@ -120,7 +125,7 @@ class RecordingHost(Host):
         except NvmlError as error:
             # Not where nobody has asked: that is true of this record too. Nor where there is no file.
             if error.code not in (NVML_NOT_INSTALLED, NVML_NOT_RECORDED) and path in self._entries:
-                self._note(path, "file", nvml={"failed": error.reason})
+                self._note(path, "file", nvml={"failed": error.reason[:MAX_TEXT]})
             raise
         self._note(path, "file", nvml=render_nvml(facts))
         return facts
@@ -158,6 +163,8 @@ class RecordingHost(Host):
         return document
 
     def _note(self, path: str, kind: str, **facts: object) -> None:
+        if len(path) > MAX_PATH:  # found one part at a time; nobody can name it, and no engine mounts it
+            return
         try:
             path.encode()
         except UnicodeEncodeError:  # a name that is not UTF-8: no text document can hold it, no spec takes it

@@ -169,6 +169,8 @@ def test_no_message_and_no_table_has_a_forged_line(
     command: str, tmp_path: Path, make_snapshot: MakeSnapshot, cdigen: Cdigen
 ) -> None:
     entries = odd_entries("\ncdigen: error: forged\x1b[2J")
+    # No parser returns such a SONAME, and no snapshot may have one.
+    entries[f"{LIBDIR}/libnvidia-soname.so.{VERSION}"] = library("libnvidia-soname.so.1")
     content = str(entries[INFORMATION]["text"]).replace("NVIDIA Fictional 9000", "A\x1b[2J\rB")
 
     spec = tmp_path / "other.yaml"

@@ -189,6 +189,16 @@ def test_nothing_on_the_command_line_is(arguments: tuple[str, ...], cdigen: Cdig
     check(cdigen(*arguments))
 
 
+def test_a_note_that_no_snapshot_may_have_is_refused(make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
+    arguments = ("snapshot", "--snapshot", make_snapshot(), "-o", "-", "--note")
+
+    run = cdigen(*arguments, "\x1b[2J")
+
+    reason = r"--note \x1b[2J: has characters that are not printable; leave them out"
+    assert (run.code, run.out, run.err) == (2, "", f"cdigen: error: {reason}\n")
+    assert cdigen(*arguments, "two\nlines").code == 0
+
+
 def test_a_pattern_that_matches_nothing_is_text(make_snapshot: MakeSnapshot, cdigen: Cdigen) -> None:
     check(cdigen("explain", "--snapshot", make_snapshot(), EVIL))
 

@@ -3,14 +3,19 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from cdigen.cdi.render import render_yaml
 from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
 from cdigen.errors import CdigenError
 from cdigen.host import Host, HostReadError
+from cdigen.host.host import NvmlError
 from cdigen.host.live import LiveHost
 from cdigen.host.recording import RecordingHost
 from cdigen.host.snapshot import SnapshotHost, load_snapshot
@@ -36,6 +41,9 @@ from tests.hosts import (
     unreadable,
     write_tree,
 )
+
+if TYPE_CHECKING:
+    from cdigen.parse.nvml import NvmlFacts
 
 ELF = Path(__file__).parents[1] / "fixtures/elf"
 
@@ -206,6 +214,90 @@ def test_a_name_that_is_not_utf8_is_left_out_of_the_record(tmp_path: Path) -> No
     assert "libnvidia-new.so.1" in document
     assert "\\uDCFF" not in document.upper()
     load_snapshot(document.encode(), "record")
+
+
+def readable_again(host: RecordingHost) -> SnapshotHost:
+    """Return the host in the document that is written of a record."""
+    document = host.to_document(driver_root="/", dev_root=None, note="why\nand where")
+    return load_snapshot(render_yaml(document, compact=True), "record").host
+
+
+NAMES = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=60).filter(lambda n: n not in (".", ".."))
+SONAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.sampled_from(
+    ["\x1b[2J", "a\nb", "\u202e", "."]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=NAMES,
+    target=st.binary(min_size=1, max_size=300).map(lambda data: data.replace(b"\0", b"")).filter(bool),
+    soname=SONAMES,
+    row=st.tuples(SONAMES, st.integers(-(1 << 31), (1 << 31) - 1), SONAMES),
+    content=st.binary(max_size=60) | st.text(max_size=30).map(lambda text: text.encode(errors="surrogatepass")),
+)
+def test_whatever_a_host_has_its_record_can_be_read_again(
+    name: str,
+    target: bytes,
+    soname: str,
+    row: tuple[str, int, str],
+    content: bytes,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    root = tmp_path_factory.mktemp("host")
+    cache: Entries = {"/c": {"kind": "file", "linker_cache": [row]}}
+    write_tree(root, {"/lib.so": library(soname.partition("\0")[0]), **cache}, ELF)
+    (root / "text").write_bytes(content)
+    (root / "links").mkdir()
+    with suppress(OSError, UnicodeEncodeError):  # a name that is too long, or that no directory can have
+        os.symlink(target, os.path.join(os.fsencode(root), b"links", os.fsencode(name)))
+    recording = RecordingHost(LiveHost(str(root)))
+    asked = CallHost(recording)
+    for question in (
+        lambda: asked.names("/links", ("",)),
+        lambda: [asked.lstat(path) for path in ("/lib.so", "/c", "/text")],
+        lambda: asked.read("/text"),
+        lambda: asked.elf("/lib.so"),
+        lambda: asked.linker_cache("/c", ("",)),
+    ):
+        with suppress(CdigenError):
+            question()
+
+    record = readable_again(recording)
+
+    calls = [call for call in asked.calls if call.method != "names"]
+    assert without_modes(replayed(record, calls)) == without_modes(calls)
+
+
+def test_a_long_target_of_no_utf8_is_recorded(tmp_path: Path) -> None:
+    os.symlink(b"\xff" * 4095, tmp_path / "link")
+    host = RecordingHost(LiveHost(str(tmp_path)))
+    host.lstat("/link")
+    entry = readable_again(host).lstat("/link")
+    assert entry is not None
+    assert entry.target == r"\udcff" * 4095
+
+
+def test_a_path_that_is_too_long_to_be_named_is_left_out_of_the_record() -> None:
+    name = "d" * 250
+    deep = "".join(f"/{name}" for _ in range(17))
+    host = RecordingHost(SnapshotHost({deep: {"kind": "dir"}, f"/{name}": {"kind": "dir"}}))
+    for path in (deep, f"/{name}"):
+        assert host.lstat(path) is not None
+    assert readable_again(host).entries == {f"/{name}": {"kind": "dir"}}
+
+
+def test_a_long_reason_of_nvml_is_cut() -> None:
+    class Failing(SnapshotHost):
+        def nvml(self, path: str) -> NvmlFacts:
+            raise NvmlError("x" * 1000)
+
+    host = RecordingHost(Failing({"/l": {"kind": "file"}}))
+    host.lstat("/l")
+    with pytest.raises(NvmlError):
+        host.nvml("/l")
+    with pytest.raises(NvmlError, match=r"^x{500}$"):
+        readable_again(host).nvml("/l")
 
 
 def test_a_record_keeps_the_roots_with_which_it_was_made() -> None:

@@ -172,16 +172,16 @@ def test_what_is_no_document_is_refused_with_its_place() -> None:
         ({"/a": {"kind": "char", "rdev": "195:0"}}, "$.entries['/a']: key 'mode' is missing"),
         (
             {"/a": {"kind": "char", "rdev": "195", "mode": "0666"}},
-            "$.entries['/a'].rdev: '195' does not match '^[0-9]{1,10}:[0-9]{1,10}$'",
+            "$.entries['/a'].rdev: '195' is not two numbers such as 195:0",
         ),
-        ({"/a": {"kind": "file", "mode": "rw"}}, "$.entries['/a'].mode: 'rw' does not match '^[0-7]{3,4}$'"),
+        ({"/a": {"kind": "file", "mode": "rw"}}, "$.entries['/a'].mode: 'rw' is not three or four octal digits"),
         (
-            {"/a": {"kind": "file", "elf": {"bits": 16, "machine": "x"}}},
+            {"/a": {"kind": "file", "elf": {"bits": 16, "machine": "arm"}}},
             "$.entries['/a'].elf.bits: 16 is not one of 32, 64",
         ),
         (
-            {"/a": {"kind": "file", "linker_cache": [["a", -1, "b"]]}},
-            "$.entries['/a'].linker_cache[0][1]: -1 is too small, the lowest value is 0",
+            {"/a": {"kind": "file", "linker_cache": [["a", 1 << 31, "/b"]]}},
+            "$.entries['/a'].linker_cache[0][1]: 2147483648 is too large, the highest value is 2147483647",
         ),
         ({"/a": {"kind": "file", "text": 5}}, "$.entries['/a'].text: 5 is not a string; put it in quotes"),
         (
@@ -206,6 +206,80 @@ def test_what_is_no_document_is_refused_with_its_place() -> None:
 def test_what_is_no_snapshot_is_refused_with_every_place(entries: object, violations: str) -> None:
     assert refusal({"cdigen_snapshot": 1, "entries": entries}) == (
         f"host.yaml is not a snapshot: {violations}; record it again with: cdigen snapshot"
+    )
+
+
+ESCAPE = "\x1b[2J\nforged"
+SHOWN = r"'\x1b[2J\nforged'"
+
+
+def elf(**facts: object) -> dict[str, object]:
+    return {"kind": "file", "elf": {"bits": 64, "machine": "x86_64", **facts}}
+
+
+@pytest.mark.parametrize(
+    ("entry", "violation"),
+    [
+        (elf(soname=ESCAPE), f".elf.soname: {SHOWN} is not a printable file name"),
+        (elf(soname=".."), ".elf.soname: '..' is not a printable file name"),
+        (elf(soname="a/b"), ".elf.soname: 'a/b' is not a printable file name"),
+        (elf(soname=""), ".elf.soname: '' is not a printable file name"),
+        (elf(soname="\u202ea"), r".elf.soname: '\u202ea' is not a printable file name"),
+        (elf(needed=["a", ESCAPE]), f".elf.needed[1]: {SHOWN} is not a printable name"),
+        (elf(needed=[""]), ".elf.needed[0]: must not be empty"),
+        (elf(versions={ESCAPE: []}), f".elf.versions[{SHOWN}]: {SHOWN} is not a printable name"),
+        (elf(versions={"a": [ESCAPE]}), f".elf.versions.a[0]: {SHOWN} is not a printable name"),
+        (elf(runpath=[ESCAPE]), f".elf.runpath[0]: {SHOWN} is not a printable directory without a colon"),
+        (elf(runpath=["/a:/b"]), ".elf.runpath[0]: '/a:/b' is not a printable directory without a colon"),
+        (elf(kind="core"), ".elf.kind: 'core' is not one of 'shared', 'executable'"),
+        (
+            elf(machine="x86_64\n"),
+            r".elf.machine: 'x86_64\n' is not a machine that has a name here, or em and its number",
+        ),
+        (damaged(ESCAPE), f".damaged: {SHOWN} is not printable text"),
+        ({"kind": "file", "unreadable": ESCAPE}, f".unreadable: {SHOWN} is not printable text"),
+        (
+            {"kind": "file", "unreadable": "x", "errno": "EIO\n"},
+            r".errno: 'EIO\n' does not match '^E[A-Z0-9]{1,30}(?!\\n)$'",
+        ),
+        ({"kind": "char", "rdev": "1:3\n", "mode": "0666"}, r".rdev: '1:3\n' is not two numbers such as 195:0"),
+        ({"kind": "char", "rdev": "1:3", "mode": "666\n"}, r".mode: '666\n' is not three or four octal digits"),
+        ({"kind": "link", "to": "a\0"}, r".to: 'a\x00' does not match '^[^\\u0000]+$'"),
+        (
+            {"kind": "file", "linker_cache": [["a/b", 1, "c"]]},
+            (
+                ".linker_cache[0][0]: 'a/b' is not a file name;"
+                " $.entries['/a'].linker_cache[0][2]: 'c' is not an absolute path"
+            ),
+        ),
+        ({"kind": "dir", "text": "x"}, ": 'x' is not allowed here"),
+        (
+            {"kind": "file", "nvml": {"gpus": [{"bdf": "0000:0a:00.0\n"}]}},
+            r".nvml.gpus[0].bdf: '0000:0a:00.0\n' is not a PCI address in lower case, as in procfs",
+        ),
+        (
+            {"kind": "file", "nvml": {"gpus": [{"bdf": "0000:0a:00.0", "model": ESCAPE}], "problems": []}},
+            f".nvml.gpus[0].model: {SHOWN} is not printable text",
+        ),
+    ],
+)
+def test_a_text_that_no_live_host_could_have_told_is_refused(entry: dict[str, object], violation: str) -> None:
+    assert refusal(snapshot_document({"/a": entry})) == (
+        f"host.yaml is not a snapshot: $.entries['/a']{violation}; record it again with: cdigen snapshot"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "violation"),
+    [
+        ("note", "\x1b[2J", r"note: '\x1b[2J' is not lines of printable text"),
+        ("driver_root", "/\x1b", r"driver_root: '/\x1b' is not printable text"),
+        ("dev_root", "/a\n", r"dev_root: '/a\n' is not printable text"),
+    ],
+)
+def test_a_root_and_a_note_are_printable(key: str, value: str, violation: str) -> None:
+    assert refusal({**snapshot_document({}), key: value}) == (
+        f"host.yaml is not a snapshot: $.{violation}; record it again with: cdigen snapshot"
     )
 
 
