@@ -15,11 +15,16 @@ export PREFIX DESTDIR INSTALL_PYTHON EXTRAS
 PACKAGES ?=
 SAMPLE ?= 0
 
+# For how many minutes `fuzz` looks altogether, and at what, all if empty.
+MINUTES ?= 10
+TARGETS ?=
+
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/
 # The versions of Python packages, with hashes; empty for the newest. Debian's packages are those of the day: it keeps no others.
 LOCK ?= .ci/requirements.txt
+FUZZ_LOCK := .ci/requirements-fuzz.txt
 # As root, what Debian can bring is installed; as another user it has to be there.
 APT := $(if $(filter 0,$(shell id -u)),DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends,echo "not root, not installing:")
 # The tests that build or install cdigen with pip take the same versions for that. Before the recipe only: a variable that
@@ -99,6 +104,16 @@ bench-start: packages $(VENV)/installed ## Measure what a spec adds to a contain
 mutate: $(VENV)/installed ## Change the code and see which changes no test notices; PACKAGES="plan cdi" and SAMPLE=100 make it shorter
 	$(RUN)python -m tests.mutation --sample $(SAMPLE) $(PACKAGES)
 
+.PHONY: fuzz
+fuzz: .venv-fuzz/installed ## Look for inputs that break a reader of foreign bytes; MINUTES=5 TARGETS="elf yaml" chooses
+	.venv-fuzz/bin/python -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
+
+.venv-fuzz/installed: $(FUZZ_LOCK)
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(if $(filter 0,$(shell id -u)),apt-get -qq update;) $(APT) $(BASE_PACKAGES); }
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/pip install -q --disable-pip-version-check --require-hashes -r $(FUZZ_LOCK)
+	@touch $@
+
 .PHONY: install
 install: ## Install cdigen and its units below PREFIX (/usr/local), in DESTDIR if that is given; see docs/boot.md
 	@systemd/install install
@@ -127,11 +142,12 @@ endif
 	@touch $@
 
 .PHONY: lock
-lock: ## Renew .ci/requirements.txt, the versions of Python packages that development and CI install
+lock: ## Renew the versions of Python packages in .ci that development and CI install, and those that fuzz installs
 	@set -e; place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; \
 	$(PYTHON) -m venv "$$place"; "$$place/bin/pip" install -q --disable-pip-version-check uv; \
-	"$$place/bin/uv" pip compile pyproject.toml --group dev --extra nvml --universal --python-version 3.11 --upgrade \
-	  --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet --output-file .ci/requirements.txt
+	lock() { "$$place/bin/uv" pip compile pyproject.toml "$${@:2}" --universal --python-version 3.11 --upgrade \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet --output-file "$$1"; }; \
+	lock .ci/requirements.txt --group dev --extra nvml; lock $(FUZZ_LOCK) --group fuzz
 
 .PHONY: check-newest
 check-newest: ## The everyday part with the newest Python packages, in an environment of its own; nothing waits for it
@@ -140,5 +156,5 @@ check-newest: ## The everyday part with the newest Python packages, in an enviro
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache of downloads stays
-	rm -rf $(VENV) .venv-newest build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-newest .venv-fuzz build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

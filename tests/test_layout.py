@@ -101,16 +101,20 @@ def test_every_test_file_is_collected(pytestconfig: pytest.Config) -> None:
     assert passed_over == set()
 
 
-def test_what_is_installed_is_locked_and_no_index_is_named() -> None:
+@pytest.mark.parametrize(
+    ("lock", "group", "extras"),
+    [(".ci/requirements.txt", "dev", ("nvml",)), (".ci/requirements-fuzz.txt", "fuzz", ())],
+)
+def test_what_is_installed_is_locked_and_no_index_is_named(lock: str, group: str, extras: tuple[str, ...]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [
-        *project["build-system"]["requires"],
+        *(project["build-system"]["requires"] if group == "dev" else ()),
         *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["nvml"],
-        *project["dependency-groups"]["dev"],
+        *(line for extra in extras for line in project["project"]["optional-dependencies"][extra]),
+        *project["dependency-groups"][group],
     ]
-    lock = (ROOT / ".ci/requirements.txt").read_text()
-    locked = dict(re.findall(r"^([^ =]+)==([^ ]+) ", lock, re.MULTILINE))
+    text = (ROOT / lock).read_text()
+    locked = dict(re.findall(r"^([^ =]+)==([^ ]+) ", text, re.MULTILINE))
 
     unmet = [
         line
@@ -118,7 +122,7 @@ def test_what_is_installed_is_locked_and_no_index_is_named() -> None:
         if not requirement.specifier.contains(locked.get(canonicalize_name(requirement.name), "0"))
     ]
     assert unmet == [], "run: make lock"
-    assert "://" not in lock
+    assert "://" not in text
 
 
 def test_the_schemas_stand_once_and_the_package_sees_them() -> None:
