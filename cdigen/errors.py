@@ -142,6 +142,19 @@ class ParseError(CdigenError):
     """
 
 
+class Ended(KeyboardInterrupt):
+    """A signal has asked the process to end.
+
+    Attributes:
+        exit_code: what a shell reports for a program that the signal has ended.
+    """
+
+    def __init__(self, number: int = 2) -> None:
+        """Say which: SIGINT, as Ctrl-C sends it, if nothing else is known."""
+        self.exit_code = 128 + number
+        super().__init__()
+
+
 def one_line(text: str) -> str:
     r"""Return `text` with every character that is not printable written as an escape.
 

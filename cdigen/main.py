@@ -1,66 +1,87 @@
-"""The process: runs the command line, turns every error into one line and an exit code."""
+"""The process: its signals, its standard streams and its end.
+
+Before the signals are taken nothing is imported but what the interpreter has loaded by itself. What comes before
+that is Python's: a Ctrl-C in the milliseconds until `main` is called can still print a traceback of its own.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING
+import time
 
-from cdigen.errors import CdigenError, FileError, InvalidSpecError, UsageError, one_line
-from cdigen.report import emit_error, say, say_findings, stdout_error
-
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing would be an import too
+    from types import FrameType
     from typing import NoReturn
 
-    import click
-
-INTERRUPTED = 130
-"""What a shell reports for a program that Ctrl-C has ended: 128 + SIGINT."""
-
-_STDOUT_ERRORS = (errno.ENOSPC, errno.EBADF, errno.EIO)
-
-_PACKAGES = {"click": "click", "elftools": "pyelftools", "jsonschema": "jsonschema", "yaml": "PyYAML"}
-"""The packages that cdigen needs (pyproject.toml), by the module that each brings."""
-
-_USAGE_CODES = {
-    "NoSuchCommand": "unknown-command",
-    "NoSuchOption": "unknown-option",
-    "MissingParameter": "missing-argument",
-    "BadParameter": "invalid-value",
-}
-"""The codes of click's errors, by the names of their classes; all others have `UsageError`'s own."""
+_EXIT_SIGINT = 130
+_PATIENCE = 1.0  # seconds; a terminal that closes says so twice, and whoever repeats it later means it
 
 
-class _Interrupted(CdigenError):  # noqa: N818 - it is no fault
-    """The user has ended the run."""
+class _Signals:
+    """What SIGINT, SIGTERM and SIGHUP do: nothing that can be left half done, and no traceback.
 
-    exit_code = INTERRUPTED
-    code = "interrupted"
+    Before and after the run they end the process where it is, since there is nothing to clean up. In between they raise
+    `Ended`, once. Whoever says it again after a second ends the process at once.
+    """
 
+    def __init__(self) -> None:
+        self._ended: type[KeyboardInterrupt] | None = None
+        self._since: float | None = None
 
-class _ClickError(UsageError):
-    """A mistake in the arguments, as click says it."""
+    def take(self) -> None:
+        """Handle them from now on, but for those that whoever started us wants ignored, as nohup does."""
+        sys.unraisablehook = self._on_unraisable
+        import signal
 
-    def __init__(self, error: click.ClickException) -> None:
-        context = getattr(error, "ctx", None)
-        super().__init__(
-            one_line(error.format_message()).removesuffix("."),
-            commands=(f"{context.command_path} --help",) if context else (),
-            code=_USAGE_CODES.get(type(error).__name__, ""),
-        )
-        self.exit_code = error.exit_code
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                signal.signal(number, self._on_signal)
 
-    def __str__(self) -> str:
-        stop = "" if self.message.endswith("?") else "."
-        return f"{self.message}{stop}" + "".join(f" Try '{command}'." for command in self.remedy.commands)
+    def begin(self, ended: type[KeyboardInterrupt]) -> None:
+        """Raise `ended`, which takes the signal's number, from now on."""
+        self._ended = ended
+
+    def end(self) -> None:
+        """Raise nothing any more."""
+        self._ended = None
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._ended is None or (self._since is not None and time.monotonic() - self._since > _PATIENCE):
+            os._exit(128 + number)
+        if self._since is None:
+            self._since = time.monotonic()
+            raise self._ended(number)
+
+    def _on_unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """End the process where the interpreter would go on after a signal, as in a callback of its own."""
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            os._exit(getattr(unraisable.exc_value, "exit_code", _EXIT_SIGINT))
+        sys.__unraisablehook__(unraisable)
 
 
 def main() -> NoReturn:
     """Run the command line and exit with its code; every error is one line on standard error."""
+    try:
+        signals = _Signals()
+        signals.take()
+    except KeyboardInterrupt:
+        os._exit(_EXIT_SIGINT)
     _replace_closed_streams()
-    code = run(sys.argv[1:])
+    try:
+        from cdigen.errors import Ended
+        from cdigen.run import run
+    except Exception as error:
+        if os.environ.get("CDIGEN_DEBUG"):
+            raise
+        _exit_unloaded(error)
+    try:
+        signals.begin(Ended)
+        code = run(sys.argv[1:])
+        signals.end()
+    except Ended as ended:  # before `run` could see it, or while it was about to end
+        os._exit(ended.exit_code)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -85,94 +106,11 @@ def _replace_closed_streams() -> None:
             setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115 - open until the end
 
 
-def run(arguments: list[str]) -> int:
-    """Run the command line with `arguments` and return the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # they are text files here
+def _exit_unloaded(error: Exception) -> NoReturn:
+    """End where not even the modules are there that could say it: the installation is damaged, or out of everything."""
+    reason = f"{type(error).__name__}: {error}".encode("unicode_escape").decode()
+    remedy = "" if isinstance(error, (OSError, MemoryError)) else "; install cdigen again"
     try:
-        return _run_command(arguments)
-    except BrokenPipeError:
-        # The reader has gone; standard output must not be flushed again on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
-    except KeyboardInterrupt:
-        failure: CdigenError = _Interrupted("interrupted; a spec that is on the disk is whole")
-    except CdigenError as error:
-        failure = error
-    except Exception as error:
-        if os.environ.get("CDIGEN_DEBUG"):
-            raise
-        failure = _failure_of(error)
-    say_findings(failure.findings)
-    say("error", str(failure))
-    if not failure.is_reported and _wants_json(arguments):
-        with suppress(OSError, CdigenError):  # the line and the exit code say it too
-            emit_error(failure)
-    return failure.exit_code
-
-
-def _run_command(arguments: list[str]) -> int:
-    """Do what the command line says; click's errors become ours."""
-    import click
-
-    from cdigen.cli import cli
-
-    try:
-        # Not cli.main, which ends the process itself when a pipe breaks.
-        with cli.make_context("cdigen", list(arguments)) as context:
-            result = cli.invoke(context)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
-    except click.ClickException as error:
-        raise _ClickError(error) from error
-    except click.Abort as error:
-        raise KeyboardInterrupt from error
-    return result if isinstance(result, int) else 0
-
-
-def _wants_json(arguments: list[str]) -> bool:
-    """Tell whether an error is to be reported as JSON too.
-
-    By the words themselves: what is wrong may be that they cannot be parsed.
-    """
-    words = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    command = next((word for word in words if not word.startswith("-")), "")
-    variable = os.environ.get(f"CDIGEN_{command}_JSON".replace("-", "_").upper(), "")
-    return "--json" in words or variable.strip().lower() in ("1", "true", "t", "yes", "y", "on")  # click's words
-
-
-def _failure_of(error: Exception) -> CdigenError:
-    """Return what is said of an error that nothing has caught."""
-    if isinstance(error, ImportError):
-        return _installation_error(error)
-    if isinstance(error, OSError) and error.filename is None and error.errno in _STDOUT_ERRORS:
-        # What is read and written here makes a FileError: this is click, with its help.
-        return stdout_error(error)
-    return InvalidSpecError(
-        f"internal error: {type(error).__name__}: {one_line(str(error))}",
-        hint="please report it with the output of cdigen snapshot; CDIGEN_DEBUG=1 shows where it happened",
-        code="internal-error",
-    )
-
-
-def _installation_error(error: ImportError) -> FileError:
-    """Return what is said of a module that is missing, or is not the one that cdigen needs."""
-    name = one_line(error.name or "")
-    package = _PACKAGES.get(name.partition(".")[0], "")
-    is_missing = isinstance(error, ModuleNotFoundError)
-    message = f"the Python module {name} is missing" if is_missing else f"a Python module is damaged: {error}"
-    if package and sys.prefix != sys.base_prefix:  # elsewhere the system's package manager may refuse pip
-        import shlex
-
-        return FileError(
-            message,
-            hint="install it",
-            commands=(f"{shlex.quote(sys.executable)} -m pip install --force-reinstall {package}",),
-            subject=name,
-            code="missing-module",
-        )
-    what = f"install the package {package} for {one_line(sys.executable)}, or " if package else ""
-    return FileError(message, hint=f"{what}install cdigen again", subject=name, code="missing-module")
+        os.write(2, f"cdigen: error: cdigen cannot be loaded: {reason}{remedy}\n".encode())
+    finally:
+        os._exit(7)

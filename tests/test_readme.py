@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cdigen import cli, errors, main
+from cdigen import cli, errors
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -115,7 +116,8 @@ def test_every_option_that_the_readme_names_exists() -> None:
 def test_the_table_of_exit_codes_is_the_program_s() -> None:
     documented = {int(row[0]) for row in rows("Exit codes")}
     subclasses: list[type[errors.CdigenError]] = [errors.CdigenError, *errors.CdigenError.__subclasses__()]
-    raised = {error.exit_code for error in subclasses} | {0, main.INTERRUPTED, click.UsageError.exit_code}
+    raised = {error.exit_code for error in subclasses} | {0, click.UsageError.exit_code}
+    raised |= {errors.Ended(number).exit_code for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)}
     assert documented == raised
 
 

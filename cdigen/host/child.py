@@ -98,7 +98,7 @@ def _stand_alone(timeout: float) -> None:
 
     with suppress(OSError):
         os.setpgid(0, 0)  # Ctrl-C is for the parent, who kills the group
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     # The parent can be killed and leave nobody to keep the deadline.
     signal.setitimer(signal.ITIMER_REAL, timeout + _OWN_END)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import pytest
 
-from cdigen.main import run
+from cdigen.run import run
 from tests.cli.program import Run
 from tests.cli.recorded_case import RecordedCase
 from tests.hosts import minimal_entries, snapshot_document, write_tree

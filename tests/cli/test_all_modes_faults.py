@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.main import run
+from cdigen.run import run
 from cdigen.write import TEMPORARY
 from tests.classes import gds_entries, imex_entries
 from tests.cli.conftest import FIXTURES, lack

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.main import run
+from cdigen.run import run
 from tests.cli.program import COMMAND, environment
 
 if TYPE_CHECKING:

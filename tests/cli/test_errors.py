@@ -147,6 +147,89 @@ def run_without(module: str, tmp_path: Path, *arguments: str, **variables: str) 
 
 
 @pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        ("MemoryError", "out-of-memory", "not enough memory; free some, or raise the limit (ulimit -v)"),
+        (
+            "OSError(24, 'Too many open files', '/usr/lib/python3/yaml')",
+            "out-of-resources",
+            "cannot read /usr/lib/python3/yaml: Too many open files; raise the limit on open files (ulimit -n)",
+        ),
+        (
+            "OSError(12, 'Cannot allocate memory')",
+            "out-of-resources",
+            "Cannot allocate memory; free some memory, or raise the limit (ulimit -v)",
+        ),
+    ],
+)
+def test_what_the_machine_does_not_give_is_no_bug(
+    error: str, code: str, message: str, make_host: MakeHost, tmp_path: Path
+) -> None:
+    (tmp_path / "yaml.py").write_text(f"raise {error}\n")
+    arguments = ("generate", "--json", "--host-root", str(make_host()), "-o", str(tmp_path / "nvidia.yaml"))
+
+    run = run_program(*arguments, env={"PYTHONPATH": os.pathsep.join([str(tmp_path), CHECKOUT])})
+
+    assert (run.code, run.err.splitlines()[-1]) == (7, f"cdigen: error: {message}")
+    assert error_of(run)["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("ImportError('no _json')", "ImportError: no _json; install cdigen again"),
+        ("SyntaxError('damaged\\nfile')", "SyntaxError: damaged\\nfile; install cdigen again"),
+        ("OSError(24, 'Too many open files')", "OSError: [Errno 24] Too many open files"),
+        ("MemoryError", "MemoryError: "),
+    ],
+)
+def test_where_cdigen_itself_cannot_be_loaded_a_line_says_so(error: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text(f"raise {error}\n")  # one of the first that it imports
+
+    run = run_program("list", env={"PYTHONPATH": os.pathsep.join([str(tmp_path), CHECKOUT])})
+
+    assert (run.code, run.out, run.err) == (7, "", f"cdigen: error: cdigen cannot be loaded: {message}\n")
+
+
+def test_with_few_descriptors_a_run_ends_with_a_line_of_its_own_or_the_interpreter_s(
+    make_snapshot: MakeSnapshot,
+) -> None:
+    snapshot = make_snapshot()
+    ends = {
+        number: subprocess.run(
+            ["sh", "-c", f'ulimit -n {number}; exec "$@"', "", *COMMAND, "list", "--snapshot", str(snapshot)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(),
+            timeout=60,
+        )
+        for number in range(4, 12)
+    }
+
+    ours = {number: end for number, end in ends.items() if end.stderr.startswith("cdigen: ") or end.returncode == 0}
+    assert ours
+    for end in ours.values():
+        assert end.returncode in (0, 7), end
+        assert end.stderr.count("\n") == (end.returncode == 7), end
+    # The interpreter needs a file to read its modules from; without one it says so itself.
+    for end in ends.values():
+        assert end in ours.values() or "Too many open files" in end.stderr, end
+
+
+def test_modules_in_the_current_directory_are_not_imported(tmp_path: Path, make_snapshot: MakeSnapshot) -> None:
+    snapshot = make_snapshot()
+    for name in ("signal", "enum", "json", "click", "yaml", "elftools", "pynvml"):
+        (tmp_path / f"{name}.py").write_text("print('somebody else\\'s')\nraise SystemExit(3)\n")
+    (tmp_path / "run.py").write_text((tmp_path / "yaml.py").read_text())
+
+    run = run_program("list", "--snapshot", snapshot, cwd=tmp_path)
+
+    assert (run.code, run.err) == (0, "")
+    assert "somebody" not in run.out
+
+
+@pytest.mark.parametrize(
     ("module", "package"),
     [("click", "click"), ("yaml", "PyYAML"), ("jsonschema", "jsonschema"), ("elftools", "pyelftools")],
 )
@@ -186,7 +269,7 @@ def test_a_debugged_run_shows_where_a_module_is_missed(tmp_path: Path) -> None:
 def test_the_system_s_python_is_told_the_name_of_the_package(tmp_path: Path) -> None:
     python = shutil.which("python3", path="/usr/local/bin:/usr/bin")
     assert python is not None
-    script = f"import sys; sys.path.insert(0, {CHECKOUT!r}); import cdigen.main; cdigen.main.run(['list'])"
+    script = f"import sys; sys.path.insert(0, {CHECKOUT!r}); import cdigen.run; cdigen.run.run(['list'])"
     done = subprocess.run([python, "-I", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
 
     if "the Python module click is missing" not in done.stderr:

@@ -8,7 +8,6 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cdigen import main
 from cdigen.cdi.model import to_document
 from cdigen.cdi.render import render_yaml
 from cdigen.cdi.validate import find_violations
@@ -33,6 +32,7 @@ from cdigen.host.snapshot import SnapshotHost, load_snapshot
 from cdigen.image.layer import clean_path
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.spec import build_spec
+from cdigen.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -163,7 +163,7 @@ def _run(arguments: list[str]) -> tuple[int, str]:
     os.environ["CDIGEN_DEBUG"] = "1"
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            code = main.run(arguments)
+            code = run(arguments)
     finally:
         os.environ.pop("CDIGEN_DEBUG") if before is None else os.environ.update(CDIGEN_DEBUG=before)
     return code, buffer.getvalue().decode()

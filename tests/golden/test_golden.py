@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cdigen.cdi.validate import find_violations
-from cdigen.main import run
 from cdigen.parse.document import parse_document
+from cdigen.run import run
 from cdigen.schema import find_schema_violations
 from tests.golden.hosts import (
     ARGUMENTS,
