@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cdigen.commands.diagnoses import diagnoses_to_json, emit_diagnoses
+from cdigen.commands.input import read_input
 from cdigen.commands.looking import open_context
 from cdigen.commands.rebuilding import Rebuilder
-from cdigen.commands.target import open_target, read_input
+from cdigen.commands.target import open_target
 from cdigen.doctor.spec_files import read_spec
 from cdigen.doctor.written import check_one, check_written
 from cdigen.errors import UsageError

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from cdigen.cdi.entries import entries_of
 from cdigen.cdi.model import to_document
+from cdigen.commands.input import read_input
 from cdigen.commands.outputs import Outputs
 from cdigen.commands.own_files import is_ours, read_choices
 from cdigen.commands.planning import Planner
 from cdigen.commands.spec_file import read_spec
-from cdigen.commands.target import read_input
 from cdigen.plan.choices import Choices
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.spec import build_spec

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.commands.facts_text import compare_entries
+from cdigen.commands.input import read_input
 from cdigen.commands.own_files import RECORD
 from cdigen.commands.planning import Planner
 from cdigen.commands.record import parse_note
 from cdigen.commands.snapshot import Asked, ask_everything
-from cdigen.commands.target import open_target, read_input
+from cdigen.commands.target import open_target
 from cdigen.errors import CdigenError, FileError, ParseError, UsageError, one_line
 from cdigen.findings import Finding, Remedy
 from cdigen.host import HostReadError

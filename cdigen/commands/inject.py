@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from cdigen.cdi.registry import read_registry
 from cdigen.cdi.render import render_json
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
-from cdigen.commands.target import read_input
+from cdigen.commands.input import read_input
 from cdigen.errors import DocumentError, ParseError, UsageError, one_line
 from cdigen.findings import Remedy
 from cdigen.host.live import LiveHost

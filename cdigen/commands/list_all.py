@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from cdigen.cdi.registry import read_registry
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
+from cdigen.commands.input import read_input
 from cdigen.commands.outputs import place_below, root_of
-from cdigen.commands.target import read_input
 from cdigen.errors import FileError, one_line
 from cdigen.findings import Finding
 from cdigen.host.live import LiveHost

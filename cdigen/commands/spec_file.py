@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdigen.commands.input import read_input
 from cdigen.commands.own_files import is_ours, regenerate
-from cdigen.commands.target import read_input
 from cdigen.errors import DocumentError, ParseError, one_line, shell_word
 from cdigen.findings import Remedy
 from cdigen.schema import summarise

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cdigen.commands.input import read_input
 from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
-from cdigen.errors import FileError, UsageError, one_line
+from cdigen.errors import UsageError
 from cdigen.plan.options import check_root
 
 if TYPE_CHECKING:
@@ -119,27 +120,3 @@ def scan(target: Target) -> Inventory:
     opened = open_target(target)
     views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
     return find_inventory(views, ask_nvml=target.ask_nvml)
-
-
-def read_input(path: str) -> bytes:
-    """Return the content of a document that the user names; "-" is standard input.
-
-    No more is read than it takes for `parse_document` to say that it is too large.
-
-    Raises:
-        FileError: it cannot be read.
-    """
-    from cdigen.parse.document import MAX_DOCUMENT_BYTES
-
-    try:
-        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            data = file.read(MAX_DOCUMENT_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
-        raise FileError(
-            f"cannot read {one_line(path)}: {reason}",
-            hint="check the path" if isinstance(error, FileNotFoundError) else "name a file that you may read",
-            subject=path,
-            code="cannot-read",
-        ) from error
-    return data

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.validate import find_violations
-from cdigen.commands.target import read_input
+from cdigen.commands.input import read_input
 from cdigen.errors import FileError, ParseError
 from cdigen.parse.document import parse_document
 from cdigen.report import emit, emit_json, remedy_to_json, say

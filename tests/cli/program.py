@@ -48,6 +48,7 @@ def run_program(
     cwd: Path | None = None,
     stdin: bytes | None = None,
     before: tuple[str, ...] = (),
+    timeout: float = 120,
 ) -> Run:
     """Run the program in a process of its own.
 
@@ -57,6 +58,7 @@ def run_program(
         cwd: its working directory.
         stdin: what it reads from standard input, which is empty if this is None.
         before: a command that runs it, such as setpriv with its options.
+        timeout: seconds after which it is killed, and the test fails.
     """
     done = subprocess.run(
         [*before, *COMMAND, *map(str, arguments)],
@@ -65,7 +67,7 @@ def run_program(
         check=False,
         cwd=cwd,
         env=environment(**(env or {})),
-        timeout=120,
+        timeout=timeout,
     )
     run = Run(code=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
     if "--json" in arguments:

@@ -1,0 +1,107 @@
+"""The bytes of a document that a user names, or that was found where specs are.
+
+What is at a path is read if it is a regular file. A pipe is read where whoever started us has opened it for us: as
+standard input, or as one of the descriptors by which shells pass on the output of a command, as in
+`cdigen validate <(command)`. Opening any other would wait for somebody to write to it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import stat
+
+from cdigen.errors import FileError, one_line
+from cdigen.parse.limits import MAX_DOCUMENT_BYTES
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,9})", re.ASCII)
+"""The paths of our own descriptors, see proc(5). /dev/stdin is one too."""
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+}
+
+
+class _UnfitError(Exception):
+    """There is something at the path that is no file; the message says what."""
+
+
+def read_input(path: str) -> bytes:
+    """Return the content of a document; "-" is standard input.
+
+    No more is read than it takes for `parse_document` to say that it is too large.
+
+    Raises:
+        FileError: it cannot be read, or is neither a regular file nor one of our own descriptors.
+    """
+    try:
+        stream = _find_stream(path)
+        if stream is not None:
+            return _read(stream)
+        # Before as well: to open a device is not without effect.
+        _check(os.stat(path).st_mode)
+        descriptor = os.open(path, _FLAGS)
+        try:
+            _check(os.fstat(descriptor).st_mode)
+            return _read(descriptor)
+        finally:
+            os.close(descriptor)
+    except _UnfitError as error:
+        raise FileError(
+            f"cannot read {one_line(path)}: it is {error}",
+            hint="name a regular file, or - for standard input",
+            subject=path,
+            code="not-a-file",
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
+        raise FileError(
+            f"cannot read {one_line(path)}: {reason}",
+            hint="check the path" if isinstance(error, FileNotFoundError) else "name a file that you may read",
+            subject=path,
+            code="cannot-read",
+        ) from error
+
+
+def _find_stream(path: str) -> int | None:
+    """Return the descriptor that is meant; None for what has to be opened, as a file that is open has to be anew."""
+    if path == "-":
+        return 0
+    found = _DESCRIPTOR.fullmatch("/dev/fd/0" if path == "/dev/stdin" else path)
+    if found is None:
+        return None
+    descriptor = int(found[1])
+    # From its beginning, wherever whoever opened it has got to.
+    return None if stat.S_ISREG(os.fstat(descriptor).st_mode) else descriptor
+
+
+def _check(mode: int) -> None:
+    """Raise `_UnfitError` for the mode of what is no regular file."""
+    if not stat.S_ISREG(mode):
+        raise _UnfitError(_KINDS.get(stat.S_IFMT(mode), "not a regular file"))
+
+
+def _read(descriptor: int) -> bytes:
+    """Return what is left to read, a byte more than a document may have at most."""
+    parts = []
+    left = MAX_DOCUMENT_BYTES + 1
+    while left:
+        try:
+            part = os.read(descriptor, min(left, 1 << 20))
+        except BlockingIOError:  # whoever started us has made it so
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            poll.poll()
+            continue
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
