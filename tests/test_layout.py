@@ -36,6 +36,7 @@ TOP_LEVEL = {
     ".gitignore",
     "systemd",
     "docs",
+    "packaging",
 }
 OF_A_MACHINE = re.compile(
     # Where a checkout, a home or a virtual environment is. A host's own paths, such as /tmp/nvidia-mps, are none;

@@ -14,24 +14,49 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cdigen import __version__
+from tests.test_layout import tracked_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-pytestmark = pytest.mark.real  # pip downloads the build backend and the dependencies
+real = pytest.mark.real  # pip downloads the dependencies
 
 ROOT = Path(__file__).parents[1]
 HOST = ROOT / "golden" / "rocky9-615"
-SOURCES = ("cdigen", "schemas", "README.md", "LICENSE", "pyproject.toml")
 SCHEMAS = {f"cdigen/schemas/{path.name}" for path in (ROOT / "schemas").iterdir()}
 OFFLINE = ("NewConnectionError", "Temporary failure in name resolution", "No matching distribution found", "timed out")
+STRAYS = (
+    ".env",
+    ".venv/lib/click.py",
+    "core",
+    "cdigen/core",
+    "cdigen/x.py",
+    "cdigen/cli/__pycache__/x.cpython-311.pyc",
+    "cdigen/new/__init__.py",
+    "dist/old.whl",
+    "docs/draft.md",
+    "golden/mine/snapshot.yaml",
+    "packaging/x.py",
+    "schemas/draft.schema.json",
+    "systemd/mine.service",
+    "tests/test_x.py",
+    "tests/__pycache__/x.pyc",
+)
+"""What may lie in a checkout that is no part of it."""
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str | Path, cwd: Path | None = None, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command without what leads the interpreter back to the checkout; skip the test if it needs the network."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CDIGEN_", "COV_"))}
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False, cwd=cwd, env=env
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**env, **(variables or {})},
     )
     said = done.stdout + done.stderr
     if done.returncode and any(sign in said for sign in OFFLINE):
@@ -43,31 +68,65 @@ def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedPr
     return done
 
 
+def build(sources: Path, place: Path, *what: str, variables: Mapping[str, str] | None = None) -> Path:
+    """Build packages of `sources` in `place`, which is returned; with the backend that is here, without a network."""
+    run(sys.executable, "-m", "build", "--no-isolation", *what, "--outdir", place, sources, variables=variables)
+    return place
+
+
+def only(place: Path, pattern: str) -> Path:
+    (path,) = place.glob(pattern)
+    return path
+
+
+def names_in(package: Path) -> set[str]:
+    """Return the names of the files in a wheel, or in a source distribution below its one directory."""
+    if package.suffix == ".whl":
+        with zipfile.ZipFile(package) as archive:
+            return set(archive.namelist())
+    with tarfile.open(package) as tar:
+        return {member.name.partition("/")[2] for member in tar.getmembers()}
+
+
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of what the package is built from, so that nothing is built in the checkout."""
-    copy = tmp_path_factory.mktemp("sources")
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignore)
-        else:
-            shutil.copy(ROOT / name, copy / name)
-    return copy
+def tracked() -> frozenset[str]:
+    """Return the paths of the files that are in the repository; the schemas are below the package too."""
+    return frozenset(tracked_files()) - {"cdigen/schemas"} | SCHEMAS
+
+
+@pytest.fixture(scope="module")
+def sources(tracked: frozenset[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a checkout with strays in it."""
+    checkout = tmp_path_factory.mktemp("sources")
+    for name in tracked - SCHEMAS:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, checkout / name)
+    (checkout / "cdigen/schemas").symlink_to("../schemas")
+    run("git", "init", "--quiet", checkout)
+    run("git", "add", "--all", cwd=checkout)
+    for name in STRAYS:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text("raise SystemExit('not ours')\n")
+    return checkout
 
 
 @pytest.fixture(scope="module")
 def dist(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory with the source distribution and the wheel that was built from it."""
-    place = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", place, sources)
-    return place
+    return build(sources, tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
 def wheel(dist: Path) -> Path:
-    (path,) = dist.glob("*.whl")
-    return path
+    return only(dist, "*.whl")
+
+
+@pytest.fixture(scope="module")
+def unpacked(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory of the source distribution, unpacked."""
+    place = tmp_path_factory.mktemp("unpacked")
+    run("tar", "-xf", only(dist, "*.tar.gz"), "-C", place)
+    return only(place, "*")
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +138,6 @@ def make_venv(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return place
 
     return do
-
-
-def names_in(wheel: Path) -> set[str]:
-    with zipfile.ZipFile(wheel) as archive:
-        return set(archive.namelist())
 
 
 def assert_works(venv: Path, cwd: Path) -> None:
@@ -99,36 +153,71 @@ def assert_works(venv: Path, cwd: Path) -> None:
     assert validated.stdout.startswith("nvidia.yaml: valid, ")
 
 
-def test_the_wheel_has_the_package_its_types_and_its_schemas_and_nothing_else(wheel: Path) -> None:
-    names = names_in(wheel)
+def test_a_wheel_has_the_tracked_files_of_the_package_and_nothing_else(wheel: Path, tracked: frozenset[str]) -> None:
+    about = f"cdigen-{__version__}.dist-info"
 
-    assert {name.partition("/")[0] for name in names} == {"cdigen", f"cdigen-{__version__}.dist-info"}
-    assert {"cdigen/py.typed", *SCHEMAS} <= names
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "cdigen").rglob("*.py")}
-    assert {name for name in names if name.startswith("cdigen/")} == modules | SCHEMAS | {"cdigen/py.typed"}
-    assert f"cdigen-{__version__}.dist-info/licenses/LICENSE" in names
-
-
-def test_the_wheel_is_the_same_with_and_without_a_source_distribution_in_between(
-    sources: Path, wheel: Path, tmp_path: Path
-) -> None:
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, sources)
-
-    (direct,) = tmp_path.glob("*.whl")
-    assert direct.read_bytes() == wheel.read_bytes()
+    assert names_in(wheel) == {
+        *(name for name in tracked if name.startswith("cdigen/")),
+        *(f"{about}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")),
+    }
 
 
-def test_the_source_distribution_has_what_the_wheel_is_built_from_and_no_tests(dist: Path) -> None:
-    (path,) = dist.glob("*.tar.gz")
-    with tarfile.open(path) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-
-    # The schemas are there once, as files below the package: the link to them is followed.
-    top_level = {name.partition("/")[0] for name in names}
-    assert top_level - {".gitignore"} == {*SOURCES, "PKG-INFO"} - {"schemas"}
-    assert names >= SCHEMAS
+def test_a_source_distribution_has_every_tracked_file_and_nothing_else(dist: Path, tracked: frozenset[str]) -> None:
+    assert names_in(only(dist, "*.tar.gz")) == {*tracked, "PKG-INFO"}
 
 
+def test_a_source_distribution_makes_the_same_again(unpacked: Path, tracked: frozenset[str], tmp_path: Path) -> None:
+    again = build(unpacked, tmp_path, "--sdist")
+
+    assert names_in(only(again, "*.tar.gz")) == {*tracked, "PKG-INFO"}
+
+
+def test_the_wheel_of_a_checkout_is_that_of_its_source_distribution(sources: Path, wheel: Path, tmp_path: Path) -> None:
+    direct = build(sources, tmp_path, "--wheel")
+
+    assert only(direct, "*.whl").read_bytes() == wheel.read_bytes()
+
+
+@pytest.mark.parametrize("epoch", [None, "1700000000"])
+def test_the_same_files_are_the_same_bytes(epoch: str | None, sources: Path, tmp_path: Path) -> None:
+    variables = {} if epoch is None else {"SOURCE_DATE_EPOCH": epoch}
+    copy = tmp_path / "copy"
+    shutil.copytree(sources, copy, symlinks=True)
+    # As another umask and another day leave it.
+    for path in (copy, *copy.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o700)
+            os.utime(path, (1, 1))
+
+    first = build(sources, tmp_path / "first", "--wheel", "--sdist", variables=variables)
+    second = build(copy, tmp_path / "second", "--wheel", "--sdist", variables=variables)
+
+    assert {path.name: path.read_bytes() for path in first.iterdir()} == {
+        path.name: path.read_bytes() for path in second.iterdir()
+    }
+
+
+def test_root_builds_in_a_checkout_of_somebody_else(sources: Path, tmp_path: Path, wheel: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    copy = tmp_path / "copy"
+    shutil.copytree(sources, copy, symlinks=True)
+    run("chown", "--recursive", "--no-dereference", "65534:65534", copy)
+    # What git would run, were it not told otherwise.
+    run("git", "config", "--file", copy / ".git/config", "core.fsmonitor", f"touch {tmp_path}/ran; false")
+
+    direct = build(copy, tmp_path / "dist", "--wheel")
+
+    assert only(direct, "*.whl").read_bytes() == wheel.read_bytes()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_git_nothing_is_built_of_a_checkout(sources: Path, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="is a checkout, and git, which lists its files, cannot be run"):
+        build(sources, tmp_path, "--wheel", variables={"PATH": "/nonexistent"})
+
+
+@real
 def test_the_installed_wheel_works_anywhere(wheel: Path, make_venv: Callable[..., Path], tmp_path: Path) -> None:
     venv = make_venv(wheel)
 
@@ -140,6 +229,7 @@ def test_the_installed_wheel_works_anywhere(wheel: Path, make_venv: Callable[...
     assert_works(venv, tmp_path / "elsewhere")
 
 
+@real
 def test_the_editable_install_works_anywhere(sources: Path, make_venv: Callable[..., Path], tmp_path: Path) -> None:
     venv = make_venv("--editable", sources)
 
