@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +16,8 @@ from cdigen.commands.own_files import HEAD_BYTES, RECORD_DIRECTORY, is_ours, may
 from cdigen.errors import DocumentError, FileError, UsageError, one_line
 from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
 from cdigen.report import emit_json, remedy_to_json, say
-from cdigen.write import LOCK_TIMEOUT, READ_FLAGS, remove_file
+from cdigen.walk import Place, UnfitPathError, open_directory, open_place, reopen
+from cdigen.write import READ_FLAGS, remove_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,15 +96,17 @@ def run_remove(
             code="conflicting-options",
         )
     own: tuple[str, ...] = (*DEFAULT_DIRECTORIES, RECORD_DIRECTORY)
+    root = None
     if host_root is not None and os.path.realpath(host_root) != "/":
+        root = host_root
         own = tuple(place_below(host_root, directory) for directory in own)
     directories = tuple(spec_dirs) or own
     if files:
         outcomes = [_remove_named(path, dry_run) for path in dict.fromkeys(files)]
     else:
-        outcomes = list(_clear_all(directories, dry_run))
+        outcomes = list(_clear_all(directories, root, dry_run))
         if not spec_dirs:
-            outcomes += _remove_directory(own[-1], outcomes, dry_run)
+            outcomes += _remove_directory(own[-1], root, outcomes, dry_run)
     if as_json:
         emit_json("remove", {"files": [one.to_json() for one in outcomes]})
     else:
@@ -118,23 +120,27 @@ def _remove_named(path: str, dry_run: bool) -> Outcome:
     """Remove a file that the user names."""
     shown = one_line(path)
     try:
-        mode = os.lstat(path).st_mode
-        if stat.S_ISLNK(mode):
-            target = one_line(os.readlink(path))
-            return _refused(path, f"a symbolic link to {target}", Remedy("name that file, or remove the link with rm"))
-        if stat.S_ISDIR(mode):
-            return _refused(path, "a directory", Remedy("name a file in it, or use --spec-dir"))
-        if not stat.S_ISREG(mode):
-            return _refused(path, "not a regular file, so cdigen did not write it")
-        if dry_run:
-            with open(os.open(path, READ_FLAGS), "rb") as file:
-                found = is_ours(file.read(HEAD_BYTES))
-            outcome: Literal["removed", "absent", "left"] = "removed" if found else "left"
-        else:
-            outcome = remove_file(path, is_ours, head_bytes=HEAD_BYTES)
+        with open_place(path.rstrip("/") or path, follow=False) as place:
+            found = place.lstat()
+            if found is None:
+                outcome: Literal["removed", "absent", "left"] = "absent"
+            elif stat.S_ISLNK(found.st_mode):
+                target = one_line(os.readlink(place.name, dir_fd=place.directory))
+                return _refused(
+                    path, f"a symbolic link to {target}", Remedy("name that file, or remove the link with rm")
+                )
+            elif stat.S_ISDIR(found.st_mode):
+                return _refused(path, "a directory", Remedy("name a file in it, or use --spec-dir"))
+            elif not stat.S_ISREG(found.st_mode):
+                return _refused(path, "not a regular file, so cdigen did not write it")
+            elif dry_run:
+                with open(os.open(place.name, READ_FLAGS, dir_fd=place.directory), "rb") as file:
+                    outcome = "removed" if is_ours(file.read(HEAD_BYTES)) else "left"
+            else:
+                outcome = remove_at(place, is_ours, head_bytes=HEAD_BYTES)
     except FileNotFoundError:
         outcome = "absent"
-    except (FileError, OSError) as error:
+    except (FileError, UnfitPathError, OSError) as error:
         return _failed(path, error, f"cannot read {shown}")
     if outcome == "left":
         if path.endswith(".json"):
@@ -145,75 +151,64 @@ def _remove_named(path: str, dry_run: bool) -> Outcome:
     return _removed(path, dry_run)
 
 
-def _clear_all(directories: Sequence[str], dry_run: bool) -> Iterator[Outcome]:
-    """Remove all files of ours in the directories; yield what became of each, and what may be ours but is left."""
+def _clear_all(directories: Sequence[str], root: str | None, dry_run: bool) -> Iterator[Outcome]:
+    """Remove all files of ours in the directories; yield what became of each, and what may be ours but is left.
+
+    What was found in a directory is removed from that one, whatever has its name by then.
+    """
     seen = set()  # one directory can have two names: /var/run is a link to /run
     for directory in directories:
         try:
-            directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with open_directory(directory, root=root) as found, reopen(found) as directory_fd:
+                status = os.fstat(directory_fd)
+                if (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    yield from _clear(directory, directory_fd, dry_run)
         except FileNotFoundError:
             continue
-        except OSError as error:
+        except (OSError, UnfitPathError) as error:
             yield _failed(directory, error, f"cannot list {one_line(directory)}")
-            continue
-        try:
-            status = os.fstat(directory_fd)
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                yield from _clear(directory, directory_fd, dry_run)
-        finally:
-            os.close(directory_fd)
 
 
 def _clear(directory: str, directory_fd: int, dry_run: bool) -> Iterator[Outcome]:
-    try:
-        found = sorted(find_own(directory_fd))
-    except OSError as error:
-        yield _failed(directory, error, f"cannot list {one_line(directory)}")
-        return
-    # Whoever may read the directory can hold its lock for ever: it is waited for once.
-    deadline = time.monotonic() + LOCK_TIMEOUT
-    for name, what, detail in found:
-        path = os.path.join(directory, name)
+    for name, what, detail in sorted(find_own(directory_fd)):
+        place = Place(directory_fd, name, os.path.join(directory, name))
         if what in ("ours", "part"):
-            outcome = _remove_found(path, what == "part", dry_run, max(0.0, deadline - time.monotonic()))
+            outcome = _remove_found(place, what == "part", dry_run)
             if outcome is not None:
                 yield outcome
         else:
-            yield _left(path, what, detail)
+            yield _left(place.path, what, detail)
 
 
-def _remove_found(path: str, is_part: bool, dry_run: bool, lock_timeout: float) -> Outcome | None:
+def _remove_found(place: Place, is_part: bool, dry_run: bool) -> Outcome | None:
     """Remove what was found to be ours, if it still is; return None if others have removed it."""
     if dry_run:
-        return _removed(path, dry_run)
+        return _removed(place.path, dry_run)
     try:
-        outcome = remove_file(
-            path,
-            may_become_ours if is_part else is_ours,
-            head_bytes=HEAD_BYTES,
-            lock_timeout=lock_timeout,
-            only_locked=is_part,
-        )
+        outcome = remove_at(place, may_become_ours if is_part else is_ours, head_bytes=HEAD_BYTES, is_part=is_part)
     except FileError as error:
-        return _failed(path, error, "")
+        return _failed(place.path, error, "")
     if outcome == "left":
         reason = "a writer may be at work on it" if is_part else "something else has taken its place"
         return Outcome(
-            path=path,
+            path=place.path,
             state="left",
-            message=f"left {one_line(path)}: {reason}",
+            message=f"left {one_line(place.path)}: {reason}",
             remedy=Remedy("run this again"),
             level="warning",
         )
-    return _removed(path, dry_run) if outcome == "removed" else None
+    return _removed(place.path, dry_run) if outcome == "removed" else None
 
 
-def _remove_directory(directory: str, outcomes: Sequence[Outcome], dry_run: bool) -> Iterator[Outcome]:
+def _remove_directory(
+    directory: str, root: str | None, outcomes: Sequence[Outcome], dry_run: bool
+) -> Iterator[Outcome]:
     """Remove a directory of ours if it is empty, or would be after `outcomes`."""
     try:
-        names = set(os.listdir(directory))
-    except OSError:
+        with open_directory(directory, root=root) as found, reopen(found) as directory_fd:
+            names = set(os.listdir(directory_fd))
+    except (OSError, UnfitPathError):
         return  # absent; what cannot be read was said already
     if dry_run:
         states = {(one.path, one.state) for one in outcomes}
@@ -222,7 +217,8 @@ def _remove_directory(directory: str, outcomes: Sequence[Outcome], dry_run: bool
         return
     try:
         if not dry_run:
-            os.rmdir(directory)
+            with open_place(directory, root=root, follow=False) as place:
+                os.rmdir(place.name, dir_fd=place.directory)
     except OSError as error:
         if error.errno not in _STAYS:
             yield _failed(directory, error, f"cannot remove {one_line(directory)}")
@@ -249,9 +245,11 @@ def _refused(path: str, reason: str, remedy: Remedy = NOTHING_TO_DO) -> Outcome:
     )
 
 
-def _failed(path: str, error: FileError | OSError, doing: str) -> Outcome:
+def _failed(path: str, error: FileError | UnfitPathError | OSError, doing: str) -> Outcome:
     if isinstance(error, FileError):
         message, remedy = error.message, error.remedy
+    elif isinstance(error, UnfitPathError):
+        message, remedy = f"{doing}: {error.reason}", Remedy(error.hint)
     else:
         denied = error.errno in (errno.EACCES, errno.EPERM)
         message = f"{doing}: {error.strerror}"

@@ -7,9 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from fcntl import LOCK_EX, flock
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +16,8 @@ from tests.cli.program import COMMAND, environment
 from tests.cli.standing_spec import StandingSpec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.conftest import MakeSnapshot
 
 MESSAGE = b"cdigen: error: interrupted; a spec that is on the disk is whole\n"
@@ -116,44 +115,8 @@ def standing(tmp_path: Path) -> StandingSpec:
     return StandingSpec(tmp_path / "cdi")
 
 
-def test_ctrl_c_while_waiting_to_write_leaves_the_old_spec(make_snapshot: MakeSnapshot, standing: StandingSpec) -> None:
-    directory = standing.path.parent
-    lock = os.open(directory, os.O_RDONLY)
-    flock(lock, LOCK_EX)  # another writer is at work, so ours has to wait in front of its first change
-    writer = subprocess.Popen(
-        [*COMMAND, "generate", "--snapshot", str(make_snapshot()), "--output", str(standing.path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    )
-    try:
-        _wait_until_open(directory, writer)
-        writer.send_signal(signal.SIGINT)
-        out, err = writer.communicate(timeout=PATIENCE)
-    finally:
-        writer.kill()
-        os.close(lock)
-
-    assert (writer.returncode, out, err) == (130, b"", MESSAGE)
-    standing.assert_untouched()
-
-
-def _wait_until_open(directory: Path, process: subprocess.Popen[bytes]) -> None:
-    """Wait until `process` has opened `directory`."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        for link in Path(f"/proc/{process.pid}/fd").iterdir():
-            try:
-                if link.readlink() == directory:
-                    return
-            except OSError:
-                continue  # closed meanwhile
-        time.sleep(0.01)
-    pytest.fail("the writer did not open the directory")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("moment", ["fchmod", "fsync", "/^rename"])
+@pytest.mark.parametrize("moment", ["flock", "fchmod", "fsync", "/^rename"])
 def test_a_signal_in_the_middle_of_writing_leaves_the_old_spec_and_no_litter(
     moment: str, number: signal.Signals, make_snapshot: MakeSnapshot, standing: StandingSpec
 ) -> None:

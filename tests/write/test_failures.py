@@ -164,7 +164,7 @@ def test_every_step_is_on_the_disk_before_the_next(tmp_path: Path, strace: list[
     mine = [step for step in steps if str(tmp_path) in step]
     cdi, new = f"<{tmp_path}/cdi>", f"<{tmp_path}/cdi/.nvidia.yaml.RANDOM.tmp>"
     assert [re.sub(r"\b\d+(?=<)|\s+= 0$|, 0\d+|at2?(?=\()", "", step) for step in mine] == [
-        f'mkdir("{tmp_path}/cdi")',
+        f'mkdir(<{tmp_path}>, "cdi")',
         f"fsync(<{tmp_path}>)",
         f"fsync({new})",
         f'rename({cdi}, ".nvidia.yaml.RANDOM.tmp", {cdi}, "nvidia.yaml")',

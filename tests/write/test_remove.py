@@ -12,7 +12,8 @@ import pytest
 
 from cdigen.commands.own_files import is_ours, may_become_ours, output_of, spec_header, standing_file
 from cdigen.errors import FileError
-from cdigen.write import remove_file
+from cdigen.walk import open_place
+from cdigen.write import remove_at, remove_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,19 +77,19 @@ def test_what_may_not_be_removed_is_an_error_and_stays(
     assert (place / "a.yaml").read_bytes() == OURS
 
 
-def test_what_a_writer_may_be_at_work_on_stays_while_others_have_the_lock(tmp_path: Path) -> None:
-    part = tmp_path / ".a.yaml.0123456789abcdef.tmp"
-    part.write_bytes(OURS[:10])
-    lock = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+def test_what_a_writer_is_at_work_on_stays_until_it_has_ended(tmp_path: Path) -> None:
+    name = ".a.yaml.0123456789abcdef.tmp"
+    (tmp_path / name).write_bytes(OURS[:10])
+    writer = os.open(tmp_path / name, os.O_WRONLY)
+    fcntl.flock(writer, fcntl.LOCK_EX)
 
-    try:
-        locked = remove_file(part, may_become_ours, lock_timeout=0.1, only_locked=True)
-    finally:
-        os.close(lock)
+    with open_place(str(tmp_path / name)) as place:
+        at_work = remove_at(place, may_become_ours, is_part=True)
+        there = os.listdir(tmp_path)
+        os.close(writer)
+        ended = remove_at(place, may_become_ours, is_part=True)
 
-    assert (locked, part.exists()) == ("left", True)
-    assert remove_file(part, may_become_ours, lock_timeout=0.1, only_locked=True) == "removed"
+    assert (at_work, there, ended, os.listdir(tmp_path)) == ("left", [name], "removed", [])
 
 
 def test_a_name_alone_is_removed_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,16 +113,34 @@ def test_of_a_file_its_first_bytes_are_judged_and_no_more_than_were_asked_for(tm
     assert judged == [(OURS * 100)[:512], OURS[:7]]
 
 
-def test_a_whole_file_is_removed_also_while_others_keep_the_lock(tmp_path: Path) -> None:
+def test_a_whole_file_is_removed_whoever_has_a_lock_on_it_or_its_directory(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(OURS)
-    lock = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    locks = [os.open(path, os.O_RDONLY) for path in (tmp_path, tmp_path / "a.yaml")]
+    for lock in locks:
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
     try:
-        assert remove_file(tmp_path / "a.yaml", is_ours, lock_timeout=0.1) == "removed"
+        assert remove_file(tmp_path / "a.yaml", is_ours) == "removed"
     finally:
-        os.close(lock)
+        for lock in locks:
+            os.close(lock)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_takes_the_place_of_one_that_was_judged_is_judged_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(OURS)
+    judged = []
+
+    def judge(head: bytes) -> bool:
+        judged.append(head)
+        if len(judged) == 1:
+            (tmp_path / "new").write_bytes(b"an administrator's")
+            (tmp_path / "new").rename(path)
+        return is_ours(head)
+
+    assert remove_file(path, judge) == "left"
+    assert (judged, path.read_bytes()) == ([OURS, b"an administrator's"], b"an administrator's")
 
 
 def test_an_error_that_nothing_better_is_known_for_leaves_the_file_to_the_user(
@@ -161,11 +180,12 @@ def test_the_directory_is_synced_after_the_file_is_gone(tmp_path: Path, strace: 
     script = f"from cdigen.write import remove_file; remove_file({str(path)!r}, lambda head: True)"
     trace = tmp_path / "trace"
 
-    command = [*strace[:3], "-o", str(trace), "-e", "trace=flock,unlinkat,unlink,fsync", sys.executable, "-c", script]
-    subprocess.run(command, check=True)
+    options = ["-o", str(trace), "-e", "trace=/stat,unlinkat,unlink,fsync"]
+    subprocess.run([*strace[:3], *options, sys.executable, "-c", script], check=True)
 
     calls = [line.split("(")[0].split()[-1] for line in trace.read_text().splitlines() if "(" in line]
-    assert calls[-3:] == ["flock", "unlinkat", "fsync"]
+    assert calls[-2:] == ["unlinkat", "fsync"]
+    assert "stat" in calls[-3]  # whether it is the file that was judged, last of all
 
 
 def test_the_header_is_what_makes_a_file_ours() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +12,12 @@ import pytest
 
 from cdigen.errors import FileError
 from cdigen.write import write_file
+from tests.write.conftest import lack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NOBODY = 65534
 OLD = b"old: content\n"
 NEW = b"new: content that is longer\n"
 
@@ -44,9 +44,9 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def refusal(path: Path | str, data: bytes = NEW, *, lock_timeout: float = 10.0) -> str:
+def refusal(path: Path | str, data: bytes = NEW) -> str:
     with pytest.raises(FileError) as caught:
-        write_file(path, data, lock_timeout=lock_timeout)
+        write_file(path, data)
     return str(caught.value)
 
 
@@ -256,33 +256,6 @@ def test_litter_of_a_writer_that_was_killed_is_removed_and_nothing_else(spec: Pa
     assert names(spec.parent) == sorted([*others, "nvidia.yaml"])
 
 
-def test_a_lock_that_is_never_given_back_does_not_keep_the_file_from_being_written(spec: Path) -> None:
-    litter = spec.parent / ".nvidia.yaml.0123456789abcdef.tmp"
-    litter.touch()
-    directory = os.open(spec.parent, os.O_RDONLY)
-    fcntl.flock(directory, fcntl.LOCK_EX)
-    try:
-        changed = write_file(spec, NEW, lock_timeout=0.2)
-    finally:
-        os.close(directory)
-
-    assert changed is True
-    assert spec.read_bytes() == NEW
-    assert names(spec.parent) == [litter.name, "nvidia.yaml"]  # it may be another writer's, who has the lock
-
-
-def test_a_directory_that_is_unlocked_in_time_is_written(spec: Path) -> None:
-    directory = os.open(spec.parent, os.O_RDONLY)
-    fcntl.flock(directory, fcntl.LOCK_EX)
-    release = threading.Timer(0.3, os.close, [directory])
-    release.start()
-
-    assert write_file(spec, NEW) is True
-
-    release.join()
-    assert spec.read_bytes() == NEW
-
-
 def test_a_user_who_may_not_write_is_told_so() -> None:
     # Not tmp_path: another user could not come as far as into it.
     with tempfile.TemporaryDirectory() as name:
@@ -323,3 +296,37 @@ def test_a_mode_that_is_asked_for_is_the_files_from_its_first_moment(spec: Path,
     new.chmod(0o200)
     assert write_file(new, NEW, mode=mode) is True
     assert stat.S_IMODE(new.stat().st_mode) == 0o200 | mode & 0o444
+
+
+def test_what_is_no_permission_is_not_handed_on(spec: Path) -> None:
+    new = spec.parent / "config.json"
+
+    assert write_file(new, NEW, mode=0o7755) is True
+    assert mode(new) == 0o755
+
+    new.chmod(0o6600)
+    assert write_file(new, NEW, mode=0o7755) is True
+    assert mode(new) == 0o644
+
+
+def test_the_same_content_under_another_name_too_keeps_its_mode_there(spec: Path) -> None:
+    secret = spec.parent / "secret"
+    spec.rename(secret)
+    secret.chmod(0o600)
+    os.link(secret, spec)
+
+    assert write_file(spec, OLD) is True
+
+    assert (mode(secret), mode(spec), spec.stat().st_ino == secret.stat().st_ino) == (0o600, 0o644, False)
+
+
+@pytest.mark.parametrize("standing", [0o600, 0o644])
+def test_root_leaves_no_file_of_another_user_that_he_could_change_later(spec: Path, standing: int) -> None:
+    if os.geteuid() != 0:
+        lack("to be root")
+    os.chown(spec, NOBODY, NOBODY)
+    spec.chmod(standing)
+
+    assert write_file(spec, OLD) is True
+
+    assert (spec.stat().st_uid, mode(spec), spec.read_bytes()) == (0, 0o644, OLD)
