@@ -106,10 +106,10 @@ def prepare_others(planner: Planner, options: BuildOptions, outputs: Outputs) ->
     Raises:
         InvalidSpecError: one of them breaks the rules.
     """
-    return tuple(_prepare(planner, options.for_mode(mode), outputs.of(mode)) for mode in OTHER_MODES)
+    return tuple(_prepare(planner, options.for_mode(mode), outputs.of(mode), outputs.root) for mode in OTHER_MODES)
 
 
-def _prepare(planner: Planner, options: BuildOptions, output: str) -> Prepared:
+def _prepare(planner: Planner, options: BuildOptions, output: str, root: str | None) -> Prepared:
     mode = options.mode
     if options.coherent is not None and not planner.knows_coherence:
         error = IncompleteError(
@@ -126,22 +126,26 @@ def _prepare(planner: Planner, options: BuildOptions, output: str) -> Prepared:
         return Prepared(mode=mode, output=output, error=error)
     planned = planner.groups.settle(plain)
     data = render_plan(planned, "yaml")
-    check_rendered(output, data, "yaml")
+    check_rendered(output, data, "yaml", root=root)
     findings = (*planner.findings_of(mode), *planned.findings[len(plain.findings) :])
     return Prepared(mode=mode, output=output, planned=planned, data=data, findings=findings)
 
 
-def settle_others(prepared: tuple[Prepared, ...]) -> tuple[Done, ...]:
+def settle_others(prepared: tuple[Prepared, ...], *, root: str | None = None) -> tuple[Done, ...]:
     """Write and remove the files of all other modes; one that fails keeps no other from its turn.
+
+    Args:
+        prepared: what is to become of each.
+        root: out of which nothing leads; see `cdigen.walk.open_place`.
 
     Returns:
         What became of each; those of which there is nothing to say are left out.
     """
-    done = (_settle(one) for one in prepared)
+    done = (_settle(one, root) for one in prepared)
     return tuple(one for one in done if one is not None)
 
 
-def _settle(one: Prepared) -> Done | None:
+def _settle(one: Prepared, root: str | None) -> Done | None:
     shown = one_line(one.output)
     try:
         if one.error is not None:
@@ -151,11 +155,11 @@ def _settle(one: Prepared) -> Done | None:
                 return None if quiet else _left(one, f"{what}: {one.error.message}", one.error.remedy)
             return _left(one, f"left {shown} as it is: {one.error.message}", one.error.remedy)
         if one.planned is None:
-            return _remove(one, shown)
-        if standing_file(one.output) == "foreign":
+            return _remove(one, shown, root)
+        if standing_file(one.output, root=root) == "foreign":
             message = f"left {shown} as it is: it was not written by cdigen"
             return _left(one, message, Remedy("remove it and run cdigen generate again"))
-        changed = write_file(one.output, one.data)
+        changed = write_file(one.output, one.data, root=root)
     except FileError as error:
         return Done(
             mode=one.mode,
@@ -177,8 +181,8 @@ def _settle(one: Prepared) -> Done | None:
     )
 
 
-def _remove(one: Prepared, shown: str) -> Done | None:
-    outcome = remove_file(one.output, is_ours, head_bytes=HEAD_BYTES)
+def _remove(one: Prepared, shown: str, root: str | None) -> Done | None:
+    outcome = remove_file(one.output, is_ours, head_bytes=HEAD_BYTES, root=root)
     if outcome == "absent":
         return None
     if outcome == "left":

@@ -95,7 +95,7 @@ def run_generate(
         validate_rendered(data, file_format)
         emit_bytes(data)
         return 0
-    check_rendered(output, data, file_format)
+    check_rendered(output, data, file_format, root=outputs.root)
     others: tuple[Prepared, ...] = ()
     if all_modes:
         from cdigen.commands.all_modes import prepare_others
@@ -104,12 +104,12 @@ def run_generate(
     findings = tuple(dict.fromkeys([*planned.findings, *(finding for one in others for finding in one.findings)]))
     if not output.endswith(ENGINE_SUFFIXES):
         findings = (*findings, _unread_finding(output))
-    changed = write_file(output, data)
+    changed = write_file(output, data, root=outputs.root)
     done: tuple[Done, ...] = ()
     if all_modes:
         from cdigen.commands.all_modes import settle_others
 
-        done = settle_others(others)
+        done = settle_others(others, root=outputs.root)
     shadowed = _find_shadowed(target, planned, output, done)
     findings = (*findings, *shadowed)
     kept = None if recorder is None else _keep_record(recorder, options, {output: data}, others, done, changed=changed)

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 
 class Outputs:
-    """The files of the modes' specs, as this process sees them."""
+    """The files of the modes' specs, as this process sees them.
+
+    Attributes:
+        root: a directory out of which no link of theirs leads, for `cdigen.walk.open_place`; None for no such bound.
+    """
 
     def __init__(self, target: Target, main_mode: str, output: str | None = None) -> None:
         """Take the mode of the main spec and its file, None for the host's own; "-" is standard output."""
-        self._root = root_of(target)
+        self.root = None if output is not None else root_of(target)
         self._main_mode = main_mode
         self._output = output
         self._host_paths: dict[str, str] = {}
@@ -33,9 +37,9 @@ class Outputs:
         if self._output is not None:
             return self._output if mode == self._main_mode else output_of(mode, self._output)
         host_path = output_of(mode)
-        if self._root is None:
+        if self.root is None:
             return host_path
-        path = place_below(self._root, host_path)
+        path = place_below(self.root, host_path)
         self._host_paths[path] = host_path
         return path
 
@@ -65,6 +69,7 @@ def place_below(root: str, host_path: str) -> str:
     from cdigen.host.live import LiveHost
     from cdigen.host.view import View
 
+    # What is at it can change at any time: who writes there opens it below `root`, and this names it.
     return root.rstrip("/") + _resolve(View(LiveHost(root)), host_path)
 
 

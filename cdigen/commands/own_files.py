@@ -131,11 +131,16 @@ def output_of(mode: str, main: str = DEFAULT_OUTPUT) -> str:
     return f"{stem}-{mode}{suffix}"
 
 
-def standing_file(path: str) -> Literal["absent", "ours", "foreign"]:
-    """Return whose file is at `path`, links followed; what cannot be read is taken for another's."""
+def standing_file(path: str, *, root: str | None = None) -> Literal["absent", "ours", "foreign"]:
+    """Return whose file is at `path`, links followed; what cannot be read is taken for another's.
+
+    Args:
+        path: the file.
+        root: see `cdigen.walk.open_place`.
+    """
     from cdigen.write import read_head
 
-    head = read_head(path, HEAD_BYTES)
+    head = read_head(path, HEAD_BYTES, root=root)
     if head is None:
         return "foreign" if os.path.lexists(path) else "absent"
     return "ours" if is_ours(head) else "foreign"

@@ -26,13 +26,13 @@ def render_plan(planned: Planned, file_format: str) -> bytes:
     return render_yaml(document, spec_header(subject, format_choices(planned.choices)))
 
 
-def check_rendered(path: str, data: bytes, file_format: str) -> None:
-    """Check the bytes of a spec before they are written to the file at `path`; see `validate_rendered`.
+def check_rendered(path: str, data: bytes, file_format: str, *, root: str | None = None) -> None:
+    """Check the bytes of a spec before they are written to the file at `path`; see `validate_rendered`, `read_head`.
 
     Bytes that are on the disk already were validated by this same version before they got there: the header names it.
     JSON has no header, so it is always validated.
     """
-    if file_format == "json" or read_head(path, len(data) + 1) != data:
+    if file_format == "json" or read_head(path, len(data) + 1, root=root) != data:
         validate_rendered(data, file_format)
 
 

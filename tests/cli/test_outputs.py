@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Cdigen, MakeHost
 
+ROUNDS = 40
 SUMMARY = f"driver {VERSION}, 1 GPU, 3 devices, 20 mounts"
 
 
@@ -109,6 +112,45 @@ def test_a_cycle_of_links_is_refused(make_host: MakeHost, cdigen: Cdigen) -> Non
         5,
         "cdigen: error: /etc/cdi/nvidia.yaml leads through more than 40 symbolic links; remove the link cycle\n",
     )
+
+
+SWAP = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+one, other = (os.fsencode(path) for path in sys.argv[1:])
+exchange = lambda: libc.renameat2(-100, one, -100, other, 2)  # AT_FDCWD, RENAME_EXCHANGE
+print(exchange(), flush=True)
+while True:
+    exchange()
+"""
+
+
+@pytest.mark.parametrize("command", ["generate", "remove"])
+def test_nothing_out_of_a_root_is_changed_however_its_links_come_and_go(
+    command: str, make_host: MakeHost, tmp_path: Path, cdigen: Cdigen
+) -> None:
+    root, outside = make_host(all_class_entries()), tmp_path / "outside"
+    assert cdigen("generate", "--host-root", root, "--all-modes").code == 0
+    (root / "etc/cdi").rename(outside)
+    for path in outside.iterdir():
+        path.write_text("# Written by cdigen 0.0.1\n")
+    before = {path: path.stat() for path in (outside, *outside.iterdir())}
+    (root / "etc/cdi").mkdir()
+    (root / "etc/link").symlink_to(outside)
+    swapper = subprocess.Popen(
+        [sys.executable, "-c", SWAP, root / "etc/cdi", root / "etc/link"], stdout=subprocess.PIPE
+    )
+    assert swapper.stdout is not None
+    assert swapper.stdout.readline() == b"0\n"
+
+    try:
+        for _ in range(ROUNDS):
+            cdigen(command, "--host-root", root)
+    finally:
+        swapper.kill()
+        swapper.communicate()
+
+    assert {path: path.stat() for path in (outside, *outside.iterdir())} == before
 
 
 def test_a_named_output_is_where_it_is_named(make_host: MakeHost, tmp_path: Path, cdigen: Cdigen) -> None:
