@@ -165,6 +165,9 @@ def inject(devices: tuple[str, ...], spec_dirs: tuple[str, ...], output: str | N
 
     For runtimes that do not read CDI specs, such as plain runc and crun, and to see what an engine would do. The
     specs may be of any vendor; their hooks are added too.
+
+    A configuration keeps its owner and mode, but its group and others lose the right to write where another user owns
+    it. Access control lists and other extended attributes are lost. A symbolic link in its place is refused.
     """
     from cdigen.commands.inject import run_inject
 

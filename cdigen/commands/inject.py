@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.registry import read_registry
 from cdigen.cdi.render import render_json
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
-from cdigen.commands.input import read_input
+from cdigen.commands.config_file import open_config, write_elsewhere
+from cdigen.commands.input import is_descriptor, read_input
 from cdigen.errors import DocumentError, ParseError, UsageError, one_line
 from cdigen.findings import Remedy
 from cdigen.host.live import LiveHost
@@ -22,7 +22,6 @@ from cdigen.report import emit_bytes, say
 from cdigen.schema import summarise
 from cdigen.specs.reading import parse_spec
 from cdigen.wording import count
-from cdigen.write import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,26 +50,29 @@ def run_inject(config: str, *, devices: Sequence[str], spec_dirs: Sequence[str],
                 f"--device {one_line(name)}: not a device",
                 hint="name one as KIND=NAME, such as nvidia.com/gpu=0",
             )
-    path = os.path.join(config, "config.json") if config != "-" and os.path.isdir(config) else config
-    document = _load_config(path)
-    registry = read_registry(spec_dirs or DEFAULT_DIRECTORIES, lambda path: parse_spec(read_input(path)))
-    edits = registry.resolve(devices)
-    _warn_of_invalid(registry)
-    view = View(LiveHost())
-    data = render_json(apply_edits(document, edits, find_node=lambda node: _find_node(view, node)))
-    target = path if output is None else output
-    if target == "-":
-        emit_bytes(data)
-        return 0
-    changed = _write(target, data, path)
+    with ExitStack() as stack:
+        source = None if is_descriptor(config) else open_config(config, stack)
+        path = config if source is None else source.place.path
+        document = _parse_config(read_input(config) if source is None else source.data, path)
+        registry = read_registry(spec_dirs or DEFAULT_DIRECTORIES, lambda path: parse_spec(read_input(path)))
+        edits = registry.resolve(devices)
+        _warn_of_invalid(registry)
+        view = View(LiveHost())
+        data = render_json(apply_edits(document, edits, find_node=lambda node: _find_node(view, node)))
+        target = ("-" if source is None else path) if output is None else output
+        if target == "-":
+            emit_bytes(data)
+            return 0
+        here = source if output is None else None
+        changed = write_elsewhere(target, data, source) if here is None else here.write(data)
     say("", f"{'wrote' if changed else 'unchanged:'} {target}: {_summarise(devices, edits)}")
     return 0
 
 
-def _load_config(path: str) -> dict[str, object]:
+def _parse_config(data: bytes, path: str) -> dict[str, object]:
     name = one_line(path)
     try:
-        document = parse_document(read_input(path), is_json=True)
+        document = parse_document(data, is_json=True)
     except ParseError as error:
         raise _not_a_configuration(name, str(error)) from error
     violations = find_config_violations(document)
@@ -96,12 +98,6 @@ def _find_node(view: View, path: str) -> Entry | None:
     parent, _, name = path.rpartition("/")
     directory = view.resolve(parent or "/")
     return None if directory is None else view.lstat(f"{directory.rstrip('/')}/{name}")
-
-
-def _write(path: str, data: bytes, source: str) -> bool:
-    """Write the configuration with the mode that it has, or that of the file `source`: it can hold secrets."""
-    modes = [stat.S_IMODE(os.stat(file).st_mode) for file in (path, source) if os.path.isfile(file)]
-    return write_file(path, data, mode=modes[0]) if modes else write_file(path, data)
 
 
 def _summarise(devices: Sequence[str], edits: Sequence[SourcedEdits]) -> str:

@@ -11,9 +11,15 @@ import os
 import re
 import select
 import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from cdigen.errors import FileError, one_line
 from cdigen.parse.limits import MAX_DOCUMENT_BYTES
+from cdigen.walk import UnfitPathError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -22,15 +28,12 @@ _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,9})", re.ASCII)
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a character device",
     stat.S_IFBLK: "a block device",
 }
-
-
-class _UnfitError(Exception):
-    """There is something at the path that is no file; the message says what."""
 
 
 def read_input(path: str) -> bytes:
@@ -41,24 +44,30 @@ def read_input(path: str) -> bytes:
     Raises:
         FileError: it cannot be read, or is neither a regular file nor one of our own descriptors.
     """
-    try:
+    with refusing_to_read(path):
         stream = _find_stream(path)
         if stream is not None:
-            return _read(stream)
-        # Before as well: to open a device is not without effect.
-        _check(os.stat(path).st_mode)
-        descriptor = os.open(path, _FLAGS)
+            return read_descriptor(stream)
+        descriptor = open_regular(path)
         try:
-            _check(os.fstat(descriptor).st_mode)
-            return _read(descriptor)
+            return read_descriptor(descriptor)
         finally:
             os.close(descriptor)
-    except _UnfitError as error:
+
+
+def is_descriptor(path: str) -> bool:
+    """Tell whether a path is that of something that the caller has opened for us, "-" too."""
+    return path in ("-", "/dev/stdin") or _DESCRIPTOR.fullmatch(path) is not None
+
+
+@contextmanager
+def refusing_to_read(path: str) -> Iterator[None]:
+    """Turn what keeps the document at `path` from being read into the FileError that says so."""
+    try:
+        yield
+    except UnfitPathError as error:
         raise FileError(
-            f"cannot read {one_line(path)}: it is {error}",
-            hint="name a regular file, or - for standard input",
-            subject=path,
-            code="not-a-file",
+            f"cannot read {one_line(path)}: {error.reason}", hint=error.hint, subject=path, code="not-a-file"
         ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
@@ -68,6 +77,29 @@ def read_input(path: str) -> bytes:
             subject=path,
             code="cannot-read",
         ) from error
+
+
+def open_regular(path: str, *, directory: int | None = None) -> int:
+    """Return a descriptor of a regular file.
+
+    Args:
+        path: the file.
+        directory: in which `path` is a name, of no link; None for a path that may lead through links.
+
+    Raises:
+        UnfitPathError: it is none.
+        OSError: it cannot be opened.
+    """
+    # Before as well: to open a device is not without effect.
+    _check(os.stat(path, dir_fd=directory, follow_symlinks=directory is None).st_mode)
+    no_link = 0 if directory is None else os.O_NOFOLLOW
+    descriptor = os.open(path, _FLAGS | no_link, dir_fd=directory)
+    try:
+        _check(os.fstat(descriptor).st_mode)
+    except UnfitPathError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _find_stream(path: str) -> int | None:
@@ -83,12 +115,12 @@ def _find_stream(path: str) -> int | None:
 
 
 def _check(mode: int) -> None:
-    """Raise `_UnfitError` for the mode of what is no regular file."""
     if not stat.S_ISREG(mode):
-        raise _UnfitError(_KINDS.get(stat.S_IFMT(mode), "not a regular file"))
+        kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
+        raise UnfitPathError(f"it is {kind}", "name a regular file, or - for standard input")
 
 
-def _read(descriptor: int) -> bytes:
+def read_descriptor(descriptor: int) -> bytes:
     """Return what is left to read, a byte more than a document may have at most."""
     parts = []
     left = MAX_DOCUMENT_BYTES + 1
