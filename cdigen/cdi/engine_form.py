@@ -194,7 +194,8 @@ class _Decoder:
                 self._refuse(path, value, "an array")
         elif isinstance(wanted, _Map):
             if isinstance(value, dict):
-                found = {key: self.to_value(item, wanted.item, (*path, key), "") for key, item in value.items()}
+                made = {key: self.to_value(item, wanted.item, (*path, key), "") for key, item in value.items()}
+                found = {key: _zero_of(wanted.item) if item is None else item for key, item in made.items()}
                 return {**cast("Spec", before or {}), **found}
             if value is not None:
                 self._refuse(path, value, "an object")
@@ -253,7 +254,7 @@ class _Decoder:
 
 
 def _zero_of(kind: _Type) -> object:
-    """Return the item of a list of which nothing is said."""
+    """Return the item of a list or a map of which nothing is said."""
     if isinstance(kind, _Struct):
         return {"containerEdits": {}} if kind is _DEVICE else {}
     return 0 if isinstance(kind, _Number) else ""

@@ -187,6 +187,14 @@ def test_what_is_wrong_at_the_top_is_said() -> None:
     ]
 
 
+def test_an_annotation_that_is_no_text_is_refused_wherever_it_stands() -> None:
+    device = "{name: a, annotations: {x: {y: z}}, containerEdits: {env: [A=b]}}"
+    assert refusals(f"cdiVersion: 0.6.0\nkind: aa.com/bb\nannotations: {{x: [y], z: null}}\ndevices: [{device}]") == [
+        "$.annotations.x: this array is not a string",
+        "$.devices[0].annotations.x: this object is not a string",
+    ]
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
