@@ -74,10 +74,10 @@ class Search:
         """Return the files on which a mount comes to lie, each with the mount's target."""
         mounted: dict[str, str] = {}
         for directory in self._mount_directories:
-            for name in self._view.names(directory):
+            for name in self.names(directory):
                 if self.is_mount_name(name) and (resolved := self.resolve(f"{directory}/{name}")):
                     mounted.setdefault(resolved, f"{directory}/{name}")
-        for name in self._view.names(self._program_directory):
+        for name in self.names(self._program_directory):
             if is_program(name) and (resolved := self.resolve(f"{self._program_directory}/{name}")):
                 mounted.setdefault(resolved, f"{self._program_directory}/{name}")
         return mounted
@@ -150,13 +150,16 @@ class Search:
 
     def _find_in(self, directories: dict[str, str], found: dict[str, str]) -> None:
         for directory, how in directories.items():
-            for name in self._view.names(directory):
+            for name in self.names(directory):
                 if self.is_mount_name(name) and (file := self.resolve(f"{directory}/{name}")):
                     found.setdefault(file, how)
 
     def names(self, directory: str) -> tuple[str, ...]:
-        """Return the names in a directory, links in its path followed."""
-        return self._view.names(directory)
+        """Return the names in a directory, links in its path followed; none if it leads nowhere, as for a cycle."""
+        try:
+            return self._view.names(directory)
+        except LinkError:
+            return ()
 
 
 def _reason(error: CdigenError) -> str:

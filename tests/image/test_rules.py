@@ -186,6 +186,13 @@ def test_dangling_links_and_cycles() -> None:
     }
 
 
+@pytest.mark.parametrize("cycle", ["usr/lib64", "usr/bin", "lib", "var/lib/dpkg/info", "etc/ld.so.cache"])
+def test_a_cycle_in_place_of_a_directory_keeps_nothing_else_from_being_found(cycle: str) -> None:
+    found = effects(make_image({cycle: f"/{cycle}", f"{LIBDIR}/libcuda.so.1": "/nowhere"}))
+
+    assert f"/{LIBDIR}/libcuda.so.1" in found
+
+
 def test_a_directory_in_the_place_of_a_file_stops_the_container() -> None:
     found = only(make_image({f"{LIBDIR}/libcuda.so.1": None, "opt/libcuda.so.1": None}))
     assert (found.level, found.code, found.effect, found.fix) == (
