@@ -242,7 +242,7 @@ def _remove_litter(name: str, directory: int, owner: Owner | None) -> None:
             continue
         with suppress(OSError):  # it harms nobody: not worth failing for, as on a read-only file system
             found = os.stat(other, dir_fd=directory, follow_symlinks=False)
-            if not stat.S_ISREG(found.st_mode) or found.st_uid not in whose:
+            if not stat.S_ISREG(found.st_mode) or found.st_uid not in whose or found.st_nlink > 1:
                 continue
             fd = _open_abandoned(other, directory)
             if fd is not None:

@@ -8,7 +8,9 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -19,7 +21,6 @@ from tests.cli.conftest import lack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.cli.conftest import Cdigen
     from tests.cli.program import Run
@@ -162,6 +163,47 @@ def test_the_rights_of_an_access_list_do_not_become_the_groups(bundle: Bundle) -
 
     assert rights(bundle.config) == (USER, GROUP, "0o600")
     assert os.listxattr(bundle.config) == []
+
+
+AS_A_USER = """
+import os, sys
+from contextlib import ExitStack
+from cdigen.commands.config_file import open_config, write_elsewhere
+config, elsewhere = sys.argv[1:]
+os.setgroups([65533])
+os.setresgid(65532, 65532, 65532)
+os.setresuid(65532, 65532, 65532)
+with ExitStack() as stack:
+    opened = open_config(config, stack)
+    print(opened.write(b"new"), write_elsewhere(elsewhere, b"new", opened))
+"""
+
+
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "here", "elsewhere"),
+    [
+        (OTHER_USER, GROUP, 0o660, (OTHER_USER, GROUP, "0o660"), (OTHER_USER, OTHER_USER, "0o600")),
+        (OTHER_USER, USER, 0o664, (OTHER_USER, OTHER_USER, "0o604"), (OTHER_USER, OTHER_USER, "0o604")),
+        (USER, GROUP, 0o666, (OTHER_USER, GROUP, "0o644"), (OTHER_USER, OTHER_USER, "0o604")),
+    ],
+    ids=["a group of his", "another group", "another owner"],
+)
+def test_a_user_gives_no_group_what_another_group_had(
+    owner: int, group: int, mode: int, here: tuple[int, int, str], elsewhere: tuple[int, int, str]
+) -> None:
+    with tempfile.TemporaryDirectory() as name:  # not tmp_path, which another user does not come to
+        directory = Path(name)
+        directory.chmod(0o777)
+        config = directory / "config.json"
+        config.write_text(CONFIG)
+        os.chown(config, owner, group)
+        config.chmod(mode)
+        script = [sys.executable, "-c", AS_A_USER, str(config), str(directory / "new.json")]
+
+        done = subprocess.run(script, capture_output=True, text=True, check=False)
+
+        assert (done.stdout, done.stderr) == ("True True\n", "")
+        assert (rights(config), rights(directory / "new.json")) == (here, elsewhere)
 
 
 def put_link(config: Path, victim: Path) -> str:

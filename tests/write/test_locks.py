@@ -110,7 +110,7 @@ def test_what_a_writer_is_at_work_on_is_left_to_it(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [NAME]
 
 
-@pytest.mark.parametrize("kind", ["pipe", "link", "directory", "stranger"])
+@pytest.mark.parametrize("kind", ["pipe", "link", "second name", "directory", "stranger"])
 def test_what_no_writer_of_ours_has_left_is_left_alone(kind: str, tmp_path: Path) -> None:
     spec, other = tmp_path / NAME, tmp_path / LITTER
     (tmp_path / "target").write_bytes(OLD)
@@ -118,6 +118,8 @@ def test_what_no_writer_of_ours_has_left_is_left_alone(kind: str, tmp_path: Path
         os.mkfifo(other)
     elif kind == "link":
         other.symlink_to("target")
+    elif kind == "second name":
+        os.link(tmp_path / "target", other)
     elif kind == "directory":
         other.mkdir()
     else:
