@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from fcntl import LOCK_EX, flock
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cdigen.run import run
+from tests.classes import all_class_entries
+from tests.cli.conftest import lack
 from tests.cli.program import COMMAND, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.cli.conftest import Cdigen, MakeSnapshot
+    from tests.cli.conftest import Cdigen, MakeHost, MakeSnapshot
 
     Start = Callable[[Sequence[str], int], Callable[[], int | None]]
 
@@ -156,3 +161,32 @@ def test_one_that_writes_and_one_that_removes_leave_a_whole_file_or_none(
 
         assert read_as_an_engine(specs) in ({}, {"nvidia.yaml": new.content})
         assert os.listdir(specs) in ([], ["nvidia.yaml"])
+
+
+def test_a_run_waits_for_nobody_who_locks_the_directories_and_all_that_is_in_them(
+    make_host: MakeHost, tmp_path: Path
+) -> None:
+    strace = ["strace", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=flock,nanosleep,clock_nanosleep"]
+    if not shutil.which("strace") or subprocess.run([*strace, "true"], capture_output=True, check=False).returncode:
+        lack("strace, which tells the calls of a program, is missing or not allowed")
+    specs, record = tmp_path / "cdi", tmp_path / "record"
+    output = ["--output", str(specs / "nvidia.yaml"), "--record", str(record / "facts.yaml")]
+    generate = [*COMMAND, "generate", "--all-modes", "--host-root", str(make_host(all_class_entries())), *output]
+    subprocess.run([*generate, "--create-dirs"], env=environment(), capture_output=True, check=True)
+    files = [*specs.iterdir(), *record.iterdir()]
+    for path in files:
+        path.write_text("# Written by cdigen 0.0.1\n")
+    locks = [os.open(path, os.O_RDONLY) for path in (specs, record, *files)]
+    for lock in locks:
+        flock(lock, LOCK_EX)
+
+    done = subprocess.run([*strace, *generate], env=environment(), capture_output=True, check=False, text=True)
+
+    for lock in locks:
+        os.close(lock)
+    assert done.returncode == 0
+    assert [line.split()[1] for line in done.stderr.splitlines()] == ["wrote"] * len(files)
+    calls = [line.split(maxsplit=1)[1] for line in (tmp_path / "trace").read_text().splitlines()]
+    assert len(calls) == len(files) > 5
+    assert {re.sub("[0-9]+|\\s+", "", call) for call in calls} == {"flock(,LOCK_EX|LOCK_NB)="}
+    assert all(call.endswith("= 0") for call in calls)
