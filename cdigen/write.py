@@ -124,13 +124,17 @@ def check_directory(path: str) -> None:
         FileError: it is not.
     """
     directory = os.path.dirname(path)
-    if directory and not os.path.lexists(directory):
+    try:
+        os.lstat(directory or ".")
+    except FileNotFoundError as error:
         raise FileError(
             f"cannot write {one_line(path)}: there is no directory {one_line(directory)}",
             hint="make it, or add --create-dirs",
             subject=directory,
             code="no-such-directory",
-        )
+        ) from error
+    except (OSError, ValueError):  # whoever writes there says why it cannot be
+        return
 
 
 def read_head(path: str, size: int, *, root: str | None = None) -> bytes | None:
@@ -293,7 +297,7 @@ def _settle(place: Place, data: bytes, mode: int, owner: Owner | None) -> bool |
     try:
         with os.fdopen(_open(place), "rb") as file:
             found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode) or not _may_stay(found, owner):
+            if not _may_stay(found, owner):
                 return None
             if found.st_size != len(data) or file.read(len(data) + 1) != data:
                 return None
@@ -301,14 +305,19 @@ def _settle(place: Place, data: bytes, mode: int, owner: Owner | None) -> bool |
                 return False
             if found.st_uid != os.geteuid() or found.st_nlink > 1:
                 return None  # by another name it may be anyone's who lets few read it
-            os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode) & 0o777 | mode & 0o444)
+            os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode) | mode & 0o444)
             return True
     except OSError:
         return None  # not readable, or another's: replacing it says what is wrong, if anything is
 
 
 def _may_stay(found: os.stat_result, owner: Owner | None) -> bool:
-    """Tell whether a file is whose it is to be: what is a stranger's, he can change after root has seen it."""
+    """Tell whether a file is whose it is to be: what is a stranger's, he can change after root has seen it.
+
+    It has no set-user-ID, set-group-ID or sticky bit either, which no file of ours has.
+    """
+    if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) > 0o777:
+        return False
     return os.geteuid() != 0 or found.st_uid in (0, 0 if owner is None else owner.uid)
 
 

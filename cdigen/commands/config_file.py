@@ -6,6 +6,7 @@ not get is another's file read or written, or one of root's that he can write to
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,7 +40,9 @@ class _Rights(NamedTuple):
     def of(cls, fd: int) -> _Rights:
         try:
             has_acl = bool(os.getxattr(fd, _ACL))
-        except OSError:  # none, or a file system without them
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+                raise
             has_acl = False
         return cls(os.fstat(fd), has_acl)
 

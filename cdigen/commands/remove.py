@@ -219,8 +219,8 @@ def _remove_directory(
         if not dry_run:
             with open_place(directory, root=root, follow=False) as place:
                 os.rmdir(place.name, dir_fd=place.directory)
-    except OSError as error:
-        if error.errno not in _STAYS:
+    except (OSError, UnfitPathError) as error:
+        if not isinstance(error, OSError) or error.errno not in _STAYS:
             yield _failed(directory, error, f"cannot remove {one_line(directory)}")
     else:
         yield _removed(directory, dry_run)

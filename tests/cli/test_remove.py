@@ -357,6 +357,26 @@ def test_a_file_that_is_named_and_not_ours_is_refused_and_keeps_no_other_from_it
     assert names(specs) == ["directory", "link.yaml", "mine.yaml", "nvidia.json", "pipe.yaml", "z.yaml"]
 
 
+def test_nothing_is_removed_through_a_strangers_link_in_a_directory_for_all(
+    specs: Path, tmp_path: Path, root: None, cdigen: Cdigen
+) -> None:
+    fill(specs, {"a.yaml": OURS})
+    public = tmp_path / "public"
+    public.mkdir()
+    public.chmod(0o1777)
+    (public / "cdi").symlink_to(specs)
+    os.chown(public / "cdi", 65534, 65534, follow_symlinks=False)
+    what = f"{public}/cdi is a symbolic link of user 65534 in a directory that all may write to"
+    hint = "remove the link, or name where it leads"
+
+    named = cdigen("remove", public / "cdi/a.yaml")
+    listed = cdigen("remove", "--spec-dir", public / "cdi")
+
+    assert (named.code, named.err) == (7, lines(f"error: cannot read {public}/cdi/a.yaml: {what}; {hint}"))
+    assert (listed.code, listed.err) == (7, lines(f"error: cannot list {public}/cdi: {what}; {hint}"))
+    assert names(specs) == ["a.yaml"]
+
+
 def test_files_and_directories_together_have_no_meaning(specs: Path, cdigen: Cdigen) -> None:
     fill(specs, {"a.yaml": OURS})
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cdigen.commands.own_files import is_ours
-from cdigen.write import TEMPORARY, remove_file, write_file
+from cdigen.walk import open_place
+from cdigen.write import TEMPORARY, Owner, refusing, remove_file, write_at, write_file
 from tests.write.conftest import lack
 from tests.write.tracing import IS_X86_64, Failure, trace
 
@@ -44,6 +45,8 @@ class Case:
         below: the directories, from one that is there, to that of the file.
         litter: whether a writer was killed before.
         linked: whether the path is a symbolic link to the file.
+        bound: whether nothing may lead out of its directory.
+        owned: whether the file is given an owner.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Case:
     below: str = ""
     litter: bool = False
     linked: bool = False
+    bound: bool = False
+    owned: bool = False
 
     def prepare(self, place: Path) -> Path:
         """Make what is there before in `place`; return the path that is written to."""
@@ -72,7 +77,10 @@ class Case:
         """Make the change."""
         if self.new is None:
             return remove_file(path, is_ours)
-        return write_file(path, self.new)
+        if self.owned:
+            with refusing("write", str(path)), open_place(str(path)) as place:
+                return write_at(place, self.new, owner=Owner(os.geteuid(), os.getegid()))
+        return write_file(path, self.new, root=str(path.parent) if self.bound else None)
 
 
 CASES = (
@@ -82,6 +90,16 @@ CASES = (
     Case(name="new directories", old=None, new=NEW, done="True", again=(False, True), below="etc/cdi"),
     Case(name="a replacement after a kill", old=OLD, new=NEW, done="True", again=(False, True), litter=True),
     Case(name="a replacement behind a link", old=OLD, new=NEW, done="True", again=(False, True), linked=True),
+    Case(
+        name="a replacement behind a link below a root",
+        old=OLD,
+        new=NEW,
+        done="True",
+        again=(False, True),
+        linked=True,
+        bound=True,
+    ),
+    Case(name="a replacement that keeps its owner", old=OLD, new=NEW, done="True", again=(False, True), owned=True),
     Case(name="a removal", old=OLD, new=None, done="'removed'", again=("absent", "removed")),
 )
 
