@@ -6,6 +6,7 @@ import configparser
 import csv
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -75,11 +76,11 @@ def units(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not shutil.which("systemd-analyze"):
         unavailable("systemd-analyze is not installed: apt-get install systemd")
     root = tmp_path_factory.mktemp("units")
-    (root / "bin").mkdir()
-    shutil.copy("/bin/true", root / "bin/cdigen")
     places = {"UNITDIR": f"{root}/units", "UDEVDIR": f"{root}/udev", "SYSCONFDIR": f"{root}/etc"}
     done = run(SOURCES / "install", "install-units", PREFIX=str(root), DESTDIR="", **places)
     assert done.returncode == 0, done.stdout
+    (root / "bin").mkdir()
+    shutil.copy("/bin/true", root / "bin/cdigen")
     return root / "units"
 
 
@@ -131,6 +132,7 @@ def test_every_file_of_the_program_and_its_units_is_where_it_belongs(installed: 
         "/usr/bin/cdigen",
         "/usr/lib/cdigen/bin/python",
         "/usr/lib/cdigen/cdigen.env",
+        "/usr/lib/cdigen/directories",
         "/usr/lib/cdigen/pyvenv.cfg",
         "/usr/lib/systemd/system/nvidia-mig-manager.service.d/cdigen.conf",
         "/usr/lib/udev/rules.d/72-cdigen.rules",
@@ -228,19 +230,32 @@ for name in etc run var/lib; do mount --bind "$0/$name" "/$name"; done
 [ "$(realpath /var/run)" = /run ] || mount --bind "$0/run" /var/run
 exec "$@"
 """
+APP = "opt/lib/cdigen"
 OURS = "# Written by cdigen 0.0.1 for NVIDIA driver 999.88.77.\n"
-PROGRAM = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m cdigen "$@"\n'
+PROGRAM = f'#!/bin/sh\nshift 2\nPYTHONPATH={ROOT} exec {sys.executable} -m cdigen "$@"\n'
 
 
 def uninstall_here(root: Path, program: str, settings: str = "") -> str:
-    """Uninstall what is below `root`, where `program` is the program that was installed; return what it said."""
+    """Uninstall what is below `root`, where `program` is what runs the installed script; return what it said."""
     if os.geteuid() != 0:
         unavailable("uninstalling needs root")
-    for directory in ("etc/cdigen", "etc/cdi", "run/cdi", "var/lib/cdigen", "opt/bin", "elsewhere", "units"):
+    for directory in (
+        "etc/cdigen",
+        "etc/cdi",
+        "run/cdi",
+        "var/lib/cdigen",
+        "opt/bin",
+        APP + "/bin",
+        "elsewhere",
+        "units",
+    ):
         (root / directory).mkdir(parents=True, exist_ok=True)
-    (root / "opt/bin/cdigen").write_text(program)
-    (root / "opt/bin/cdigen").chmod(0o755)
-    (root / "etc/cdigen/cdigen.env").write_text(settings)
+    (root / "opt/bin/cdigen").write_text(f"#!{root}/{APP}/bin/python -I\n")
+    (root / APP / "cdigen.env").touch()
+    (root / APP / "bin/python").write_text(program)
+    for name in ("opt/bin/cdigen", f"{APP}/bin/python"):
+        (root / name).chmod(0o755)
+    (root / "etc/cdigen/cdigen.env").write_text(settings or "# edited\n")
     for name in ("etc/cdi/nvidia.yaml", "run/cdi/nvidia.yaml", "var/lib/cdigen/nvidia.snapshot.yaml"):
         (root / name).write_text(OURS)
     for name in ("nvidia.yaml", "nvidia-gds.yaml", "facts.yaml"):
@@ -311,10 +326,40 @@ def test_an_uninstallation_goes_on_where_the_program_is_broken(program: str, tmp
     assert (tmp_path / "etc/cdi/nvidia.yaml").read_text() == OURS
 
 
+PLAIN = "letters, digits and / _ . , + = @ ~ -"
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
         ({"PREFIX": "opt"}, "install: PREFIX=opt is not an absolute path; use one such as /usr/local\n"),
+        *(
+            ({"PREFIX": f"/opt/{name}"}, f"install: PREFIX=/opt/{shown}: use no characters but {PLAIN}\n")
+            for name, shown in (
+                ("a&b", "a&b"),
+                ("a b", "a b"),
+                ("a\tb", "a?b"),
+                ("a\nb", "a?b"),
+                ("a'b", "a'b"),
+                ('a"b', 'a"b'),
+                ("a%b", "a%b"),
+                ("a$b", "a$b"),
+                ("a\\b", "a\\b"),
+                ("a|b", "a|b"),
+                ("a:b", "a:b"),
+                ("a;b", "a;b"),
+                ("a*b", "a*b"),
+                ("aä", "a??"),
+            )
+        ),
+        ({"SYSCONFDIR": "/e t c"}, f"install: SYSCONFDIR=/e t c: use no characters but {PLAIN}\n"),
+        ({"UNITDIR": "/units%n"}, f"install: UNITDIR=/units%n: use no characters but {PLAIN}\n"),
+        ({"UDEVDIR": "-rules"}, "install: UDEVDIR=-rules is not an absolute path; use one such as /usr/local\n"),
+        ({"PREFIX": "/opt/../usr"}, "install: PREFIX=/opt/../usr has . or .. in it; use the path without\n"),
+        (
+            {"PREFIX": f"/opt/{'long' * 30}"},
+            f"install: PREFIX=/opt/{'long' * 30} is too long for the first line of a script; use a shorter one\n",
+        ),
         (
             {"INSTALL_PYTHON": "/bin/false"},
             "install: /bin/false is not Python 3.11 or later; name one with INSTALL_PYTHON=PATH\n",
@@ -326,7 +371,86 @@ def test_what_cannot_be_installed_is_said_in_a_line(tmp_path: Path, variables: d
 
     assert done.returncode != 0
     assert done.stdout == message
-    assert files_below(tmp_path) == set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_prefix_of_every_character_that_it_may_have_is_one_that_runs(tmp_path: Path) -> None:
+    prefix = f"{tmp_path}/-Az0_.,+=@~-"
+    places = {"UNITDIR": f"{tmp_path}/units", "UDEVDIR": f"{tmp_path}/udev", "SYSCONFDIR": f"{tmp_path}/e,t=c"}
+    settings = {"PREFIX": f"{prefix}//", "INSTALL_PYTHON": PYTHON, "DESTDIR": "", **places}
+    done = run(SOURCES / "install", "install", **settings)
+    assert done.returncode == 0, done.stdout
+    units = Path(places["UNITDIR"])
+
+    started = [
+        shlex.split(line)
+        for name in ("cdigen.service", "cdigen-nodes.service")
+        for line in re.findall(r"^ExecStart=(.*)$", (units / name).read_text(), re.MULTILINE)
+    ]
+    assert started == [[f"{prefix}/bin/cdigen", "generate"], [f"{prefix}/bin/cdigen", "nodes", "--create"]]
+    for command, *arguments in started:
+        assert run(command, *arguments, "--help").returncode == 0
+    files = re.findall(r"^EnvironmentFile=-(.*)$", (units / "cdigen.service").read_text(), re.MULTILINE)
+    assert files == [f"{tmp_path}/e,t=c/cdigen/cdigen.env"]
+    assert Path(files[0]).exists()
+    if shutil.which("systemd-analyze"):
+        done = run("systemd-analyze", "verify", "--man=no", *(units / name for name in UNITS))
+        assert [line for line in done.stdout.splitlines() if "cdigen" in line] == []
+
+    with_nothing_of_ours = {"PREFIX": f"{prefix}//", "INSTALL_PYTHON": PYTHON, "DESTDIR": "/", **places}
+    assert run(SOURCES / "install", "uninstall", **with_nothing_of_ours).stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("destination", ["a&b, 'c' \"d\" %n $HOME \\e ä", "-rf", "line\nbreak"])
+def test_a_destination_may_have_any_name(destination: str, tmp_path: Path) -> None:
+    place = tmp_path / destination
+    place.mkdir()
+    (place / "usr/bin").mkdir(parents=True)
+    (place / "usr/bin/other").touch()
+    (place / "usr/lib/udev").mkdir(parents=True)
+    before = sorted(place.rglob("*"))
+    settings = {"PREFIX": "/usr", "INSTALL_PYTHON": PYTHON, "DESTDIR": str(place)}
+
+    done = run(SOURCES / "install", "install", **settings)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 2), done.stdout
+    assert (place / "usr/bin/cdigen").read_text().startswith("#!/usr/lib/cdigen/bin/python -I\n")
+
+    done = run(SOURCES / "install", "uninstall", **settings)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert sorted(place.rglob("*")) == before  # empty directories that were there too
+    assert [path.name for path in tmp_path.iterdir()] == [destination]
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "message"),
+    [
+        ("opt/lib/cdigen/mine", "", "/opt/lib/cdigen is something else; use another PREFIX"),
+        (
+            "opt/bin/cdigen",
+            "#!/usr/bin/python3\n",
+            "/opt/bin/cdigen is another cdigen; remove that first, or use another PREFIX",
+        ),
+        (
+            "etc/systemd/system/cdigen.service",
+            "ExecStart=/opt/other/bin/cdigen generate\n",
+            "the units in /etc/systemd/system are of another cdigen; uninstall that first, with its PREFIX",
+        ),
+    ],
+)
+def test_what_somebody_else_has_put_there_stays(path: str, content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(content)
+    before = sorted(tmp_path.rglob("*"))
+    settings = {"PREFIX": "/opt", "INSTALL_PYTHON": PYTHON, "DESTDIR": str(tmp_path)}
+
+    assert run(SOURCES / "install", "install", **settings).stdout == f"install: {message}\n"
+    assert run(SOURCES / "install", "uninstall", **settings).stdout == (
+        "install: what is in /opt/lib/cdigen, /opt/bin and "
+        "/etc/systemd/system is not of this PREFIX alone; nothing was removed\n"
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / path).read_text() == content
 
 
 def test_every_hook_starts_the_one_unit_that_is_there_for_it() -> None:
