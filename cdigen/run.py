@@ -24,7 +24,7 @@ _EXHAUSTED = {
 }
 """What this machine or its limits do not give, and what to do; no fault of ours that nothing expects it everywhere."""
 
-_PACKAGES = {"click": "click", "elftools": "pyelftools", "jsonschema": "jsonschema", "yaml": "PyYAML"}
+_PACKAGES = {"click": "click", "elftools": "pyelftools", "yaml": "PyYAML"}
 """The packages that cdigen needs (pyproject.toml), by the module that each brings."""
 
 _USAGE_CODES = {

@@ -8,9 +8,9 @@ Formats are our own: `printable` is text as `one_line` leaves it, `printable lin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from cdigen.errors import one_line
@@ -18,10 +18,12 @@ from cdigen.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import ValidationError
+    from cdigen.json_schema import Breach, Schema
 
-_MOST_NAMED = 10  # violations in one line: a hostile document can have a million
+MOST_VIOLATIONS = 200
+"""The most violations of one document that are looked for: a hostile one can have a million."""
+
+_MOST_NAMED = 10  # violations in one line
 _PREVIEW = 60  # characters of a foreign value that a message repeats
 
 _TYPE_NAMES = {
@@ -48,6 +50,10 @@ class Violation:
     message: str
 
 
+AND_MORE = Violation(place="$", message=f"and more than these {MOST_VIOLATIONS}, which were not looked for")
+"""Stands behind the violations of a document that has too many."""
+
+
 def find_schema_violations(document: object, schema_name: str) -> tuple[Violation, ...]:
     """Return every place where `document` breaks the schema `schemas/<schema_name>.schema.json`.
 
@@ -56,13 +62,28 @@ def find_schema_violations(document: object, schema_name: str) -> tuple[Violatio
         schema_name: the schema's name, e.g. `cdi`.
 
     Returns:
-        The violations in the order of `sort_violations`; empty if the document is valid.
+        As `first_violations`; empty if the document is valid.
     """
-    return sort_violations(
-        violation
-        for error in _load_validator(schema_name).iter_errors(document)
-        for violation in _explain(_to_breach(error))
-    )
+    return first_violations(schema_violations(document, schema_name))
+
+
+def schema_violations(document: object, schema_name: str) -> Iterator[Violation]:
+    """Yield what `find_schema_violations` returns, as it is found; what stands in several places has one place."""
+    from cdigen.json_schema import find_breaches
+
+    for breach in find_breaches(document, load_schema(schema_name)):
+        yield from _explain(breach)
+
+
+def first_violations(violations: Iterable[Violation]) -> tuple[Violation, ...]:
+    """Return the first `MOST_VIOLATIONS`, sorted, and `AND_MORE` behind them if there are others.
+
+    Args:
+        violations: as they are found. What comes after the first ones is not looked for.
+    """
+    found = iter(violations)
+    first = sort_violations(islice(found, MOST_VIOLATIONS))
+    return first if next(found, None) is None else (*first, AND_MORE)
 
 
 def sort_violations(violations: Iterable[Violation]) -> tuple[Violation, ...]:
@@ -79,6 +100,8 @@ def summarise(violations: Sequence[Violation]) -> str:
     """Return violations as part of one line: the first with their places, and how many more there are."""
     places = "; ".join(f"{violation.place}: {violation.message}" for violation in violations[:_MOST_NAMED])
     more = len(violations) - _MOST_NAMED
+    if AND_MORE in violations:
+        return f"{places}; and more than {more - 1} others"
     return f"{places}; and {more} more" if more > 0 else places
 
 
@@ -113,27 +136,17 @@ def preview(value: object) -> str:
 
 
 @cache
-def _load_validator(schema_name: str) -> Draft202012Validator:
-    # Both cost more than the rest of the program's start: imported by who validates, not by who starts.
+def load_schema(name: str) -> Schema:
+    """Return `schemas/<name>.schema.json`, what each `$ref` names in its place."""
     import json
     from pathlib import Path
 
-    from jsonschema import Draft202012Validator, FormatChecker
-
-    checker = FormatChecker(())
-    checker.checks("printable")(lambda value: not isinstance(value, str) or value.isprintable())
-    checker.checks("printable lines")(lambda value: not isinstance(value, str) or value.replace("\n", "").isprintable())
-    path = Path(__file__).parent / "schemas" / f"{schema_name}.schema.json"
-    schema = json.loads(path.read_bytes())
-    inlined = cast("dict[str, object]", _inline(schema, schema["$defs"]))
-    return Draft202012Validator(inlined, format_checker=checker)
+    schema = json.loads((Path(__file__).parent / "schemas" / f"{name}.schema.json").read_bytes())
+    return cast("Schema", _inline(schema, schema["$defs"]))
 
 
 def _inline(part: object, definitions: dict[str, object]) -> object:
-    """Return `part` of a schema with what each `$ref` names in its place; none may name what it stands in.
-
-    To follow references while it checks takes the validator as long as all the rest.
-    """
+    """Return `part` of a schema with what each `$ref` names in its place; none may name what it stands in."""
     if isinstance(part, list):
         return [_inline(item, definitions) for item in part]
     if not isinstance(part, dict):
@@ -145,33 +158,10 @@ def _inline(part: object, definitions: dict[str, object]) -> object:
     return {"allOf": [target, rest]} if rest else target
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Breach:
-    """One error of the validator: which rule with which argument, broken by which value, and where."""
-
-    rule: str
-    argument: object
-    value: object
-    schema: dict[str, object]
-    path: tuple[str | int, ...]
-    is_key: bool
-
-
-def _to_breach(error: ValidationError) -> _Breach:
-    return _Breach(
-        rule=str(error.validator),
-        argument=error.validator_value,
-        value=error.instance,
-        schema=dict(error.schema) if isinstance(error.schema, Mapping) else {},
-        path=tuple(error.absolute_path),
-        is_key="propertyNames" in error.absolute_schema_path,
-    )
-
-
-def _explain(breach: _Breach) -> Iterator[Violation]:
-    """Yield what one error of the validator means, in our words and each at its own place."""
+def _explain(breach: Breach) -> Iterator[Violation]:
+    """Yield what one breach means, in our words and each at its own place."""
     if breach.is_key:
-        # The validator names the object; its key is what is wrong.
+        # The path is that of the object; its key is what is wrong.
         yield Violation(place=format_place([*breach.path, str(breach.value)]), message=_describe(breach))
     elif breach.rule == "additionalProperties" and isinstance(breach.value, dict):
         for key in _find_unknown_keys(breach.value, breach.schema):
@@ -185,7 +175,7 @@ def _explain(breach: _Breach) -> Iterator[Violation]:
         yield Violation(place=format_place(breach.path), message=_describe(breach))
 
 
-def _describe(breach: _Breach) -> str:
+def _describe(breach: Breach) -> str:
     value, argument = breach.value, breach.argument
     size = len(value) if isinstance(value, str | list | dict) else 0
     match breach.rule:
@@ -212,7 +202,7 @@ def _describe(breach: _Breach) -> str:
                 return f"{preview(value)} is not {phrase}"
             rule = preview(argument) if breach.rule == "pattern" else "one of the allowed forms"
             return f"{preview(value)} does not match {rule}"
-        case "None":  # the schema `false`; the place is that of what holds the value
+        case "false":
             return f"{preview(value)} is not allowed here"
         case _:
             return f"breaks the schema's rule {preview(breach.rule)}"

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, cast
 
 from cdigen.cdi.version import KNOWN_VERSIONS, find_version_violations
-from cdigen.schema import Violation, format_place, preview, sort_violations
+from cdigen.schema import MOST_VIOLATIONS, Violation, first_violations, format_place, preview
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -129,8 +130,9 @@ def read_as_engines(
         format_scalar: its function of that name.
 
     Returns:
-        The spec, as much of it as there is, in normal form, None where there is no object at all; and the violations by
-        place, empty if engines take it.
+        The spec, as much of it as there is, in normal form, None where there is no object at all; and the violations as
+        `first_violations` returns them, empty if engines take it. What stands in several places of the document is one
+        object in the spec too, and is judged in the first of them.
     """
     decoder = _Decoder(format_scalar)
     if not isinstance(document, dict):
@@ -140,10 +142,10 @@ def read_as_engines(
     # What has no value because one could not be made breaks no other rule.
     unmade = {one.place for one in decoder.unmade}
     around = {outer for place in unmade for outer in _outer_places(place)}
-    more = [
+    more = (
         one for one in _find_violations(spec) if one.place not in around and unmade.isdisjoint(_outer_places(one.place))
-    ]
-    return spec, sort_violations([*decoder.unmade, *decoder.unknown, *more])
+    )
+    return spec, first_violations(chain(decoder.unmade, decoder.unknown, more))
 
 
 def is_kind(text: str) -> bool:
@@ -160,17 +162,19 @@ class _Decoder:
     """Makes values of the types of fields.
 
     Attributes:
-        unmade: values that could not be made.
-        unknown: keys that are no field's.
+        unmade: values that could not be made, the first of them.
+        unknown: keys that are no field's, the first of them.
     """
 
     def __init__(self, format_scalar: Callable[[object], str]) -> None:
         self._format = format_scalar
         self.unmade: list[Violation] = []
         self.unknown: list[Violation] = []
+        self._made: dict[tuple[int, int], object] = {}
 
     def _refuse(self, path: Path, value: object, wanted: str) -> None:
-        self.unmade.append(Violation(place=format_place(path), message=f"{preview(value)} is not {wanted}"))
+        if len(self.unmade) <= MOST_VIOLATIONS:
+            self.unmade.append(Violation(place=format_place(path), message=f"{preview(value)} is not {wanted}"))
 
     def to_value(self, value: object, wanted: _Type, path: Path, before: object) -> object:
         """Return a value of the type `wanted`; None if it is null, or nothing that is worth to be kept.
@@ -181,6 +185,14 @@ class _Decoder:
             path: its place.
             before: what the field has already, by the same name in another case.
         """
+        if before or not isinstance(value, list | dict):
+            return self._make(value, wanted, path, before)
+        key = (id(value), id(wanted))
+        if key not in self._made:
+            self._made[key] = self._make(value, wanted, path, before)
+        return self._made[key]
+
+    def _make(self, value: object, wanted: _Type, path: Path, before: object) -> object:
         if isinstance(wanted, _Struct):
             if isinstance(value, dict):
                 return self.to_struct(value, wanted, path, cast("Spec", before or {}))
@@ -220,7 +232,8 @@ class _Decoder:
         for key in sorted(value, key=str.encode):
             name = _find_field(key, wanted.fields)
             if name is None:
-                self.unknown.append(Violation(place=format_place((*path, key)), message="unknown key"))
+                if len(self.unknown) <= MOST_VIOLATIONS:
+                    self.unknown.append(Violation(place=format_place((*path, key)), message="unknown key"))
                 continue
             made = self.to_value(value[key], wanted.fields[name], (*path, key), found.get(name))
             found.pop(name, None)
@@ -276,7 +289,23 @@ def _says_something(value: object, kind: _Type) -> bool:
     return bool(value) or (isinstance(kind, _Struct) and kind.is_pointer)
 
 
+class _Judged:
+    """What was judged already, as it stands in another place too."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def take(self, holder: Spec, key: str) -> list[Spec]:
+        """Return what is at `key`; an empty array if nothing is, or it was taken before."""
+        values = cast("list[Spec]", holder.get(key, []))
+        if id(values) in self._seen or not values:
+            return []
+        self._seen.add(id(values))
+        return values
+
+
 def _find_violations(spec: Spec) -> Iterator[Violation]:
+    judged = _Judged()
     version = cast("str", spec["cdiVersion"])
     yield from _find_unsaid({key: value for key, value in spec.items() if value}, ("cdiVersion", "kind"), ())
     if version and version not in KNOWN_VERSIONS:
@@ -290,8 +319,8 @@ def _find_violations(spec: Spec) -> Iterator[Violation]:
             " starting with a letter and ending with a letter or digit"
         )
         yield Violation(place="$.kind", message=message)
-    yield from _find_in_annotations(spec, ())
-    yield from _find_in_edits(cast("Spec", spec.get("containerEdits", {})), ("containerEdits",))
+    yield from _find_in_annotations(spec, (), judged)
+    yield from _find_in_edits(cast("Spec", spec.get("containerEdits", {})), ("containerEdits",), judged)
     devices = cast("list[Spec]", spec.get("devices", []))
     if not devices:
         yield Violation(place="$.devices", message="must not be empty")
@@ -304,15 +333,15 @@ def _find_violations(spec: Spec) -> Iterator[Violation]:
         if name in names:
             yield Violation(place=format_place((*path, "name")), message=f"device name {preview(name)} stands twice")
         names.add(name)
-        yield from _find_in_annotations(device, path)
+        yield from _find_in_annotations(device, path, judged)
         edits = cast("Spec", device["containerEdits"])
         if not edits:
             yield Violation(place=format_place((*path, "containerEdits")), message="must not be empty")
-        yield from _find_in_edits(edits, (*path, "containerEdits"))
+        yield from _find_in_edits(edits, (*path, "containerEdits"), judged)
 
 
-def _find_in_annotations(holder: Spec, path: Path) -> Iterator[Violation]:
-    annotations = cast("dict[str, str]", holder.get("annotations", {}))
+def _find_in_annotations(holder: Spec, path: Path, judged: _Judged) -> Iterator[Violation]:
+    annotations = cast("dict[str, str]", judged.take(holder, "annotations") or {})
     place = (*path, "annotations")
     for key in annotations:
         if not _ANNOTATION.fullmatch(key.lower()):
@@ -323,9 +352,9 @@ def _find_in_annotations(holder: Spec, path: Path) -> Iterator[Violation]:
         yield Violation(place=format_place(place), message=message)
 
 
-def _find_in_edits(edits: Spec, path: Path) -> Iterator[Violation]:
-    yield from _find_in_variables(edits, path)
-    for position, node in enumerate(cast("list[Spec]", edits.get("deviceNodes", []))):
+def _find_in_edits(edits: Spec, path: Path, judged: _Judged) -> Iterator[Violation]:
+    yield from _find_in_variables(edits, path, judged)
+    for position, node in enumerate(judged.take(edits, "deviceNodes")):
         here: Path = (*path, "deviceNodes", position)
         yield from _find_unsaid(node, ("path",), here)
         if node.get("type", "c") not in ("b", "c", "u", "p"):
@@ -338,15 +367,15 @@ def _find_in_edits(edits: Spec, path: Path) -> Iterator[Violation]:
         if permissions.strip("rwm"):
             message = f"{preview(permissions)} is not a set of permissions: r, w and m"
             yield Violation(place=format_place((*here, "permissions")), message=message)
-    yield from _find_in_net_devices(cast("list[Spec]", edits.get("netDevices", [])), (*path, "netDevices"))
-    for position, hook in enumerate(cast("list[Spec]", edits.get("hooks", []))):
+    yield from _find_in_net_devices(judged.take(edits, "netDevices"), (*path, "netDevices"))
+    for position, hook in enumerate(judged.take(edits, "hooks")):
         here = (*path, "hooks", position)
         if hook.get("hookName") not in _HOOKS:
             message = f"{preview(hook.get('hookName', ''))} is not one of {', '.join(map(preview, _HOOKS))}"
             yield Violation(place=format_place((*here, "hookName")), message=message)
         yield from _find_unsaid(hook, ("path",), here)
-        yield from _find_in_variables(hook, here)
-    for position, mount in enumerate(cast("list[Spec]", edits.get("mounts", []))):
+        yield from _find_in_variables(hook, here, judged)
+    for position, mount in enumerate(judged.take(edits, "mounts")):
         yield from _find_unsaid(mount, ("hostPath", "containerPath"), (*path, "mounts", position))
     name = str(cast("Spec", edits.get("intelRdt", {})).get("closID", ""))
     if name != "/" and (len(name.encode()) > _MOST_CLOS or name in (".", "..") or {"/", "\n"} & {*name}):
@@ -354,8 +383,8 @@ def _find_in_edits(edits: Spec, path: Path) -> Iterator[Violation]:
         yield Violation(place=format_place((*path, "intelRdt", "closID")), message=message)
 
 
-def _find_in_variables(holder: Spec, path: Path) -> Iterator[Violation]:
-    for position, variable in enumerate(cast("list[str]", holder.get("env", []))):
+def _find_in_variables(holder: Spec, path: Path, judged: _Judged) -> Iterator[Violation]:
+    for position, variable in enumerate(cast("list[str]", judged.take(holder, "env"))):
         if variable.find("=") <= 0:
             message = f"{preview(variable)} is not an environment entry: NAME=VALUE"
             yield Violation(place=format_place((*path, "env", position)), message=message)

@@ -17,6 +17,9 @@ EDITS: tuple[Path, ...] = (("containerEdits",), ("devices", "*", "containerEdits
 def find_values(document: object, pattern: Path) -> Iterator[tuple[Path, object]]:
     """Yield the values that `pattern` matches, with their paths, in document order.
 
+    The items of an array that stands in several places, as aliases of YAML make it, are told in the first of them:
+    otherwise a small document would have a million values.
+
     Args:
         document: any value; where it does not have the shape that the pattern asks for, nothing matches.
         pattern: keys from the root; `*` is every item of an array.
@@ -24,10 +27,12 @@ def find_values(document: object, pattern: Path) -> Iterator[tuple[Path, object]
     found: list[tuple[Path, object]] = [((), document)]
     for step in pattern:
         below: list[tuple[Path, object]] = []
+        seen: set[int] = set()
         for path, value in found:
             if step == "*":
-                items = value if isinstance(value, list) else []
-                below += [((*path, position), item) for position, item in enumerate(items)]
+                if isinstance(value, list) and id(value) not in seen:
+                    seen.add(id(value))
+                    below += [((*path, position), item) for position, item in enumerate(value)]
             elif isinstance(value, dict) and step in value:
                 below.append(((*path, step), value[step]))
         found = below
@@ -41,13 +46,18 @@ def find_in_edits(document: object, pattern: Path) -> Iterator[tuple[Path, objec
 
 
 def find_texts(document: object) -> Iterator[tuple[Path, str]]:
-    """Yield every string of the document, keys too (at their own place), without recursion."""
+    """Yield every string of the document, keys too (at their own place), without recursion; each object once."""
     rest: list[tuple[Path, object]] = [((), document)]
+    seen: set[int] = set()
     while rest:
         path, value = rest.pop()
         if isinstance(value, str):
             yield path, value
-        elif isinstance(value, list):
+            continue
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, list):
             rest += [((*path, position), item) for position, item in enumerate(value)]
         elif isinstance(value, dict):
             for key, item in value.items():

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     Load = Callable[[str], tuple[Spec | None, tuple[Violation, ...]]]
 
-_MAX_PROBLEMS = 1000  # that an error shows of one file, which can have a million
-
 _NEAR = 3  # names that an error offers
 _MAX_COMPARED = 1000  # names that are looked at for near ones
 _MAX_LENGTH = 128  # of a name that has near ones: comparing is quadratic
@@ -228,9 +226,7 @@ def _read_file(path: str, rank: int, load: Load) -> SpecFile:
     from cdigen.cdi.engine_form import is_kind
 
     kind = str((document or {}).get("kind", ""))
-    problems = tuple(f"{name}::{violation.place}: {violation.message}" for violation in violations[:_MAX_PROBLEMS])
-    if len(violations) > _MAX_PROBLEMS:
-        problems += (f"{name}: {len(violations) - _MAX_PROBLEMS} more violations",)
+    problems = tuple(f"{name}::{violation.place}: {violation.message}" for violation in violations)
     return SpecFile(
         path=path,
         rank=rank,

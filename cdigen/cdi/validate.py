@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cdigen.cdi.engine_form import MAX_ANNOTATION_BYTES
 from cdigen.cdi.places import find_in_edits, find_texts, find_values
 from cdigen.cdi.version import find_version_violations
-from cdigen.schema import Violation, find_schema_violations, format_place, preview, sort_violations
+from cdigen.schema import Violation, first_violations, format_place, preview, schema_violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cdigen.cdi.places import Path
 
+_VARIABLE = "variable"
+
 _UNIQUE_IN_EDITS = (
     # Of two entries for one path or variable, engines silently take the later: nobody wrote that on purpose.
-    ("deviceNodes", "path"),
-    ("mounts", "containerPath"),
+    ("deviceNodes", "path", "path"),
+    ("mounts", "containerPath", "containerPath"),
+    ("env", None, _VARIABLE),
     # Engines reject the file.
-    ("netDevices", "hostInterfaceName"),
-    ("netDevices", "name"),
+    ("netDevices", "hostInterfaceName", "hostInterfaceName"),
+    ("netDevices", "name", "name"),
 )
+"""Arrays of edits, the key of their items, and what of that may stand once."""
 
 
 def find_violations(document: object, *, hook_free: bool = False) -> tuple[Violation, ...]:
@@ -32,48 +37,52 @@ def find_violations(document: object, *, hook_free: bool = False) -> tuple[Viola
         hook_free: also forbid hooks, our own profile: a spec that runs no program in a container's start.
 
     Returns:
-        The violations by place; empty if every engine that knows the declared version accepts the document.
+        See `first_violations`; empty if every engine that knows the declared version accepts the document.
     """
-    return sort_violations(
-        [
-            *find_schema_violations(document, "cdi"),
-            *find_version_violations(document),
-            *_find_repeats(document),
-            *_find_large_annotations(document),
-            *_find_broken_text(document),
-            *(_find_hooks(document) if hook_free else ()),
-        ]
+    return first_violations(
+        chain(
+            schema_violations(document, "cdi"),
+            find_version_violations(document),
+            _find_repeats(document),
+            _find_large_annotations(document),
+            _find_broken_text(document),
+            _find_hooks(document) if hook_free else (),
+        )
     )
 
 
 def _find_repeats(document: object) -> Iterator[Violation]:
     yield from _find_repeated("device name", find_values(document, ("devices", "*", "name")))
+    judged: set[int] = set()
     for path, edits in find_in_edits(document, ()):
-        for array, key in _UNIQUE_IN_EDITS:
-            found = find_values(edits, (array, "*", key))
-            yield from _find_repeated(key, ((path + below, value) for below, value in found))
-        variables = (
-            ((*path, *below), value.partition("=")[0])
-            for below, value in find_values(edits, ("env", "*"))
-            if isinstance(value, str) and "=" in value
-        )
-        yield from _find_repeated("variable", variables)
+        for array, key, what in _UNIQUE_IN_EDITS:
+            # What aliases of YAML name is one object in several places.
+            items = edits.get(array) if isinstance(edits, dict) else None
+            if id(items) not in judged:
+                found = find_values(edits, (array, "*") if key is None else (array, "*", key))
+                yield from _find_repeated(what, ((path + below, value) for below, value in found))
+        judged.update(map(id, edits.values()) if isinstance(edits, dict) else ())
 
 
 def _find_repeated(what: str, values: Iterable[tuple[Path, object]]) -> Iterator[Violation]:
     first: dict[str, Path] = {}
     for path, value in values:
-        if not isinstance(value, str):
+        if not isinstance(value, str) or (what == _VARIABLE and "=" not in value):
             continue
-        earlier = first.setdefault(value, path)
+        name = value.partition("=")[0] if what == _VARIABLE else value
+        earlier = first.setdefault(name, path)
         if earlier != path:
-            message = f"{what} {preview(value)} is already at {format_place(earlier)}"
+            message = f"{what} {preview(name)} is already at {format_place(earlier)}"
             yield Violation(place=format_place(path), message=message)
 
 
 def _find_large_annotations(document: object) -> Iterator[Violation]:
+    judged: set[int] = set()
     for pattern in (("annotations",), ("devices", "*", "annotations")):
         for path, value in find_values(document, pattern):
+            if id(value) in judged:
+                continue
+            judged.add(id(value))
             size = sum(len(text.encode("utf-8", "replace")) for _, text in find_texts(value))
             if size > MAX_ANNOTATION_BYTES:
                 message = f"has {size} bytes of keys and values, the most is {MAX_ANNOTATION_BYTES}"

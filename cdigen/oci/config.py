@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.places import find_values
-from cdigen.schema import Violation, format_place, preview, sort_violations
+from cdigen.schema import Violation, first_violations, format_place, preview
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,12 +53,12 @@ _REQUIRED: tuple[tuple[Path, str], ...] = (
 
 
 def find_config_violations(document: object) -> tuple[Violation, ...]:
-    """Return every place where `document` is not what an OCI runtime configuration has there.
+    """Return the places where `document` is not what an OCI runtime configuration has there; see `first_violations`.
 
     Only the parts that edits touch are looked at. `null` is as good as nothing where a key may be missing: Go programs
     write it for an empty list.
     """
-    return sort_violations([*_find_wrong_shapes(document), *_find_missing(document), *_find_wrong_version(document)])
+    return first_violations(chain(_find_wrong_shapes(document), _find_missing(document), _find_wrong_version(document)))
 
 
 def _find_wrong_shapes(document: object) -> Iterator[Violation]:

@@ -12,6 +12,15 @@ MAX_DEPTH = 64
 MAX_NODES = 1_000_000
 """The most values that a document may have; an alias counts as much as what it names."""
 
+_FEW_VALUES, _MANY_VALUES = 400_000, 4_000_000
+
+
+def most_aliased(values: int) -> float:
+    """Return which part of a document's values aliases may stand for; go-yaml v2, decode.go, allowedAliasRatio."""
+    beyond = min(max(values - _FEW_VALUES, 0) / (_MANY_VALUES - _FEW_VALUES), 1)
+    return 0.99 - 0.89 * beyond
+
+
 MAX_NUMBER_LENGTH = 100
 """The most characters of a number: far more than 64 bits need, far fewer than cost time to convert."""
 

@@ -32,6 +32,7 @@ from cdigen.parse.limits import (
     TOO_DEEP,
     TOO_MANY,
     format_line,
+    most_aliased,
     place_in,
     quote,
 )
@@ -145,6 +146,7 @@ class Builder:
 
     def __init__(self) -> None:
         self._size = 0
+        self._aliased = 0  # of that, what aliases stand for
         self._open: list[_Collection] = []
         self._anchors: dict[str, _Node | None] = {}  # None while the collection is open
         self._root: _Node | None = None
@@ -156,8 +158,9 @@ class Builder:
                 self._add_scalar(event)
             elif isinstance(event, AliasEvent):
                 node = self._find(event)
-                self._count(node.size, event)
-                self._add(node, event)
+                self._count(node.size + 1, event)
+                self._count_aliased(node.size, event)
+                self._add(_Node(node.value, node.size + 1, node.height), event)
             elif isinstance(event, CollectionStartEvent):
                 self._start(event)
             elif isinstance(event, CollectionEndEvent):
@@ -207,6 +210,15 @@ class Builder:
         self._size += size
         if self._size > MAX_NODES:
             raise error_at(event, TOO_MANY)
+
+    def _count_aliased(self, size: int, event: Event) -> None:
+        """Refuse a document that is made of aliases, as the engines' reader does (go-yaml v2, decode.go, unmarshal)."""
+        self._aliased += size
+        total = self._size + 1  # the document counts too
+        if self._aliased > 100 and total > 1000 and self._aliased > total * most_aliased(total):
+            raise error_at(
+                event, f"aliases stand for {self._aliased} of the {total} values up to here, which is too much"
+            )
 
     def _add(self, node: _Node, event: Event) -> None:
         if len(self._open) + node.height > MAX_DEPTH:

@@ -50,14 +50,18 @@ def test_every_choice_in_a_schema_says_in_words_what_it_asks_for(name: str) -> N
 
 
 def test_a_rule_has_the_words_of_its_description_or_is_shown_as_it_is() -> None:
-    entries = {"/a": {"kind": "file", "to": "x", "mode": "9"}, "/b": {"kind": "char"}, "c": {"kind": "dir"}}
+    entries = {
+        "/a": {"kind": "file", "to": "x", "unreadable": "x", "errno": "9"},
+        "/b": {"kind": "char"},
+        "c": {"kind": "dir"},
+    }
 
     violations = find_schema_violations({"cdigen_snapshot": 2, "entries": entries}, "snapshot")
 
     assert [f"{v.place}: {v.message}" for v in violations] == [
         "$.cdigen_snapshot: 2 is not 1",
-        "$.entries['/a']: 'x' is not allowed here",
-        "$.entries['/a'].mode: '9' does not match '^[0-7]{3,4}$'",
+        "$.entries['/a'].errno: '9' does not match '^E[A-Z0-9]{1,30}(?!\\\\n)$'",
+        "$.entries['/a'].to: 'x' is not allowed here",
         "$.entries['/b']: key 'mode' is missing",
         "$.entries['/b']: key 'rdev' is missing",
         "$.entries.c: 'c' is not an absolute path without '.', '..', '//' and a slash at the end",

@@ -25,7 +25,11 @@ LAUGHS = b"a0: &a0 [lol, lol]\n" + b"".join(
 DOCUMENTS = (
     ("empty", b"", "no document in it"),
     ("comment alone", b"# nothing\n", "no document in it"),
-    ("bomb of aliases", LAUGHS, "line 7, column 30: more than 1000000 values"),
+    (
+        "bomb of aliases",
+        LAUGHS,
+        "line 5, column 10: aliases stand for 6544 of the 6586 values up to here, which is too much",
+    ),
     ("bomb of depth", b"[" * 100_000, "line 1, column 65: nested more than 64 levels deep"),
     ("bomb of mappings", b"{a: " * 100_000, "line 1, column 257: nested more than 64 levels deep"),
     ("alias of itself", b"a: &a [*a]\n", "line 1, column 8: the alias 'a' stands in what it names"),
@@ -181,7 +185,7 @@ SNAPSHOTS: tuple[tuple[str, object, str], ...] = (
     ("link without target", entry_of(kind="link"), "$.entries['/a']: key 'to' is missing"),
     ("device without numbers", entry_of(kind="char", mode="0666"), "$.entries['/a']: key 'rdev' is missing"),
     ("device without a mode", entry_of(kind="char", rdev="195:0"), "$.entries['/a']: key 'mode' is missing"),
-    ("file with a target", entry_of(kind="file", to="b"), "$.entries['/a']: 'b' is not allowed here"),
+    ("file with a target", entry_of(kind="file", to="b"), "$.entries['/a'].to: 'b' is not allowed here"),
     (
         "path that climbs",
         {"cdigen_snapshot": 1, "entries": {"/a/../b": {"kind": "dir"}}},
@@ -210,7 +214,13 @@ def test_a_snapshot_that_fails_its_schema_is_refused(
     [
         (b"", "{}: no document in it; record it again with: cdigen snapshot"),
         (b"\xff", "{}: line 1: not UTF-8 (invalid start byte); record it again with: cdigen snapshot"),
-        (LAUGHS, "{}: line 7, column 30: more than 1000000 values; record it again with: cdigen snapshot"),
+        (
+            LAUGHS,
+            (
+                "{}: line 5, column 10: aliases stand for 6544 of the 6586 values up to here, which is too much;"
+                " record it again with: cdigen snapshot"
+            ),
+        ),
     ],
     ids=["empty", "not UTF-8", "bomb"],
 )

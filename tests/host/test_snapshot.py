@@ -252,7 +252,7 @@ def elf(**facts: object) -> dict[str, object]:
                 " $.entries['/a'].linker_cache[0][2]: 'c' is not an absolute path"
             ),
         ),
-        ({"kind": "dir", "text": "x"}, ": 'x' is not allowed here"),
+        ({"kind": "dir", "text": "x"}, ".text: 'x' is not allowed here"),
         (
             {"kind": "file", "nvml": {"gpus": [{"bdf": "0000:0a:00.0\n"}]}},
             r".nvml.gpus[0].bdf: '0000:0a:00.0\n' is not a PCI address in lower case, as in procfs",

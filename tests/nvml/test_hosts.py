@@ -194,9 +194,9 @@ def test_where_nobody_has_asked_a_snapshot_says_so_and_a_record_of_it_is_the_sam
 @pytest.mark.parametrize(
     ("entry", "violation"),
     [
-        ({"kind": "dir", "nvml": {"gpus": []}}, ": this object is not allowed here"),
+        ({"kind": "dir", "nvml": {"gpus": []}}, ".nvml: this object is not allowed here"),
         ({"kind": "file", "nvml": {}}, ".nvml: key 'gpus' is missing"),
-        ({"kind": "file", "nvml": {"failed": "x", "gpus": []}}, ".nvml: this array is not allowed here"),
+        ({"kind": "file", "nvml": {"failed": "x", "gpus": []}}, ".nvml.gpus: this array is not allowed here"),
         (
             {"kind": "file", "nvml": {"gpus": [{"bdf": "0000:0A:00.0"}]}},
             ".nvml.gpus[0].bdf: '0000:0A:00.0' is not a PCI address in lower case, as in procfs",
