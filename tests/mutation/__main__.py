@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "plan": ("cdigen/plan/*", ("tests/plan", "tests/golden")),
     "cdi": ("cdigen/cdi/*", ("tests/cdi",)),
-    "write": ("cdigen/write.py", ("tests/write",)),
+    "write": ("cdigen/w[ar]*.py", ("tests/write",)),  # walk.py and write.py
     "parse": ("cdigen/parse/*", ("tests/parse",)),
     "discover": ("cdigen/discover/*", ("tests/discover", "tests/golden")),
 }
