@@ -14,6 +14,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from cdigen.discover.majors import DYNAMIC_MAJORS, NVIDIA_MAJOR, PROC_DEVICES, may_be_of_nvidia
 from cdigen.errors import FileError, one_line
 
 if TYPE_CHECKING:
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 MODPROBE_PLACES = ("/usr/bin/nvidia-modprobe", "/usr/sbin/nvidia-modprobe")
 """Where distributions put it."""
 
-MAX_MAJOR = (1 << 12) - 1
 MAX_MINOR = (1 << 20) - 1
-"""The largest numbers of a device: MINORBITS of the kernel, include/linux/kdev_t.h."""
+"""The largest minor number of a device: MINORBITS of the kernel, include/linux/kdev_t.h."""
 
 MODPROBE_TIMEOUT = 60.0
 """Seconds; it loads kernel modules."""
@@ -95,10 +95,7 @@ class DeviceDirectory:
         Raises:
             NodeError: it could not be made; what was there is still there.
         """
-        if major > MAX_MAJOR or minor > MAX_MINOR:
-            raise NodeError(
-                self._dev_root + path, f"no device has the numbers {major}:{minor}", hint="see /proc/devices"
-            )
+        self.check_numbers(path, major, minor)
 
         def make(name: str, directory: int) -> None:
             before = os.umask(0)
@@ -111,6 +108,25 @@ class DeviceDirectory:
                 os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
 
         self._place(path, make)
+
+    def check_numbers(self, path: str, major: int, minor: int) -> None:
+        """Refuse numbers that no device of NVIDIA's has, whoever says that it has: 1:1 is this machine's memory.
+
+        Raises:
+            NodeError: they are such numbers.
+        """
+        if may_be_of_nvidia(major) and minor <= MAX_MINOR:
+            return
+        ranges = [f"{first} to {last}" for first, last in DYNAMIC_MAJORS]
+        raise NodeError(
+            self._dev_root + path,
+            f"{PROC_DEVICES} gives its driver the major number {major}, and a driver of NVIDIA's has"
+            f" {', '.join([str(NVIDIA_MAJOR), *ranges[:-1]])} or {ranges[-1]}"
+            if minor <= MAX_MINOR
+            else f"no device has the minor number {minor}",
+            hint="see which driver that is",
+            commands=("cat /proc/devices",),
+        )
 
     def make_link(self, path: str, target: str) -> None:
         """Make a symbolic link to `target`, in place of a link or what else is no directory; see `make_node`.

@@ -42,11 +42,10 @@ def open_context(target: Target, opened: OpenTarget) -> Context:
     Raises:
         LinkError, HostReadError: the driver root or the device root cannot be found.
     """
-    is_own = target.snapshot is None and target.host_root in (None, "/")
     return Context(
         views=open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root),
         is_recorded=target.snapshot is not None,
-        runner=run_programs if is_own else None,
+        runner=run_programs if opened.host.is_this_machine() else None,
         is_ours=is_ours,
         options_of=options_of,
         ask_nvml=target.ask_nvml,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from cdigen.discover.expected import find_expected_nodes
 from cdigen.discover.notes import Notes
 from cdigen.discover.platform import check_platform
 from cdigen.discover.views import open_views
-from cdigen.errors import FileError, UsageError
+from cdigen.errors import FileError, UsageError, one_line
 from cdigen.findings import Finding, Remedy
 from cdigen.host import HostReadError, LinkError
 from cdigen.report import say, say_findings
@@ -94,7 +93,8 @@ def make_nodes(target: Target, *, option: str, create: bool = True, dev_char: bo
 
     Raises:
         UsageError: the host is a snapshot.
-        FileError: a node could not be made; the others were.
+        FileError: a node could not be made; the others were. Or the host's procfs is not this machine's, and whoever
+            wrote it could have any device made.
     """
     if target.snapshot is not None:
         raise UsageError(
@@ -103,6 +103,14 @@ def make_nodes(target: Target, *, option: str, create: bool = True, dev_char: bo
             code="conflicting-options",
         )
     views, nodes, notes = look_at_nodes(target)
+    if not views.system.host.has_own_procfs():
+        shown = one_line(target.procfs or f"{(target.host_root or '').rstrip('/')}/proc")
+        raise FileError(
+            f"{option} takes device numbers from the kernel alone, and {shown} is not a procfs of this machine",
+            hint="name one with --procfs /proc",
+            subject=shown,
+            code="foreign-procfs",
+        )
     maker = _Maker(target, views, dry_run=dry_run)
     if create:
         if _is_running_system(target, views) and (program := find_modprobe()) is not None:
@@ -252,8 +260,13 @@ class _Maker:
             return
         self._do(
             Action(action="link", path=host_path, detail=text),
-            lambda: self._directory.make_link(path, text),
+            lambda: self._make_link(node, path, text),
         )
+
+    def _make_link(self, node: ExpectedNode, path: str, text: str) -> None:
+        if node.major is not None:
+            self._directory.check_numbers(node.path, node.major, node.minor)
+        self._directory.make_link(path, text)
 
     def _do(self, action: Action, make: Callable[[], None]) -> None:
         try:
@@ -285,13 +298,9 @@ class _Maker:
 
 
 def _is_running_system(target: Target, views: Views) -> bool:
-    return (
-        os.path.realpath(target.host_root or "/") == "/"
-        and target.procfs is None
-        and target.sysfs is None
-        and views.driver.host_path("/") == "/"
-        and views.dev.host_path("/") == "/"
-    )
+    """Tell whether nvidia-modprobe, which looks at no other roots, would make the nodes of this host."""
+    is_whole = views.driver.host_path("/") == views.dev.host_path("/") == "/"
+    return is_whole and target.procfs is target.sysfs is None and views.system.host.is_this_machine()
 
 
 def _loads(_: Views, nodes: tuple[ExpectedNode, ...]) -> list[tuple[str, ...]]:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cdigen.discover.catalog import CONTROL_NODES
+from cdigen.discover.majors import may_be_of_nvidia
 from cdigen.discover.notes import UNSAFE_PATH, is_safe_path, reason_of
 from cdigen.errors import one_line
 from cdigen.host import HostReadError, LinkError
@@ -65,6 +66,8 @@ def find_right_node(dev: View, path: str, why: str, majors: Majors, stem: str, m
         if target is None:
             return "is missing"
         return "is not a character device" if target[1].kind != "char" else f"cannot be named: {UNSAFE_PATH}"
+    if not majors.known and not may_be_of_nvidia(node.major):
+        return f"is {node.major}:{node.minor}, which is no device of NVIDIA's"
     major = majors.of(stem)
     if majors.known and major is not None and (node.major, node.minor) != (major, minor):
         return f"is {node.major}:{node.minor} and not {major}:{minor}, which its driver has"

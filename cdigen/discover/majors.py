@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 
 PROC_DEVICES = "/proc/devices"
 
+NVIDIA_MAJOR = 195
+"""The driver's own (Linux, Documentation/admin-guide/devices.txt, "195 char Nvidia graphics devices")."""
+
+DYNAMIC_MAJORS = ((234, 254), (384, 511))
+"""The first and last numbers of those that the kernel gives to whoever asks for any (the same file, "Dynamic
+allocations"; include/linux/fs.h, CHRDEV_MAJOR_DYN_END and the like)."""
+
+
+def may_be_of_nvidia(major: int) -> bool:
+    """Tell whether one of NVIDIA's drivers can have a major number: that of memory, disks or terminals it cannot."""
+    return major == NVIDIA_MAJOR or any(first <= major <= last for first, last in DYNAMIC_MAJORS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Majors:

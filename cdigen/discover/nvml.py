@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cdigen.discover.notes import is_safe_path, reason_of
 from cdigen.errors import ParseError, one_line
 from cdigen.host import HostReadError, LinkError, NvmlError
-from cdigen.host.host import NVML_NOT_INSTALLED, NVML_NOT_RECORDED
+from cdigen.host.host import NVML_NOT_ASKED, NVML_NOT_RECORDED
 
 if TYPE_CHECKING:
     from cdigen.discover.notes import Notes
@@ -39,15 +39,17 @@ def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[st
         notes.damaged(path, error, f"NVML is not asked and {_CONSEQUENCE}")
         return None
     except NvmlError as error:
-        if error.code == NVML_NOT_INSTALLED:
+        if error.code == NVML_NOT_RECORDED:
+            return None  # whoever wants the answer says what it leaves unknown
+        if error.code in NVML_NOT_ASKED:
             notes.add(
                 "note",
                 error.code,
                 path,
                 f"NVML is not asked, as {error.reason}, so {_CONSEQUENCE}",
-                hint="install nvidia-ml-py into cdigen's environment",
+                hint=error.remedy.hint,
             )
-        elif error.code != NVML_NOT_RECORDED:  # whoever wants the answer says then what it leaves unknown
+        else:
             notes.add(
                 "warning",
                 "nvml",

@@ -40,15 +40,16 @@ def run_in_child(work: Callable[[], bytes], *, timeout: float, limit: int) -> by
 
     Raises:
         ChildError: no answer in time, none at all, or a larger one.
+        OSError: no process can be started, so that nobody was asked.
     """
     deadline = time.monotonic() + timeout
     reader, writer = os.pipe()
     try:
         pid = os.fork()
-    except OSError as error:
+    except OSError:
         os.close(reader)
         os.close(writer)
-        raise ChildError(f"no process can be started: {error.strerror}") from error
+        raise
     if pid == 0:
         os.close(reader)
         _be_the_child(work, writer, timeout)

@@ -93,6 +93,15 @@ NVML_NOT_INSTALLED = "nvml-not-installed"
 NVML_NOT_RECORDED = "nvml-not-recorded"
 """The code of an `NvmlError` where nobody asked when the snapshot was made."""
 
+NVML_OTHER_MACHINE = "nvml-other-machine"
+"""The code of an `NvmlError` where the host's procfs is not this machine's: NVML would answer for this one."""
+
+NVML_UNTRUSTED = "nvml-untrusted"
+"""The code of an `NvmlError` where root would run the code of a library that others may change."""
+
+NVML_NOT_ASKED = frozenset({NVML_NOT_INSTALLED, NVML_NOT_RECORDED, NVML_OTHER_MACHINE, NVML_UNTRUSTED})
+"""The codes of an `NvmlError` where nobody was asked, so that nothing has failed."""
+
 
 class NvmlError(CdigenError):
     """NVML cannot be asked, or did not answer.
@@ -103,9 +112,9 @@ class NvmlError(CdigenError):
 
     exit_code = 5
 
-    def __init__(self, reason: str, *, code: str = "nvml") -> None:
+    def __init__(self, reason: str, *, hint: str = "", code: str = "nvml") -> None:
         self.reason = one_line(reason)
-        super().__init__(self.reason, code=code)
+        super().__init__(self.reason, hint=hint, code=code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,11 +191,31 @@ class Host(ABC):
             ParseError: it is not such a cache.
         """
 
+    def has_own_procfs(self) -> bool:
+        """Tell whether its procfs is one of the kernel that runs this process.
+
+        Then device numbers in it are this machine's, and what NVML says here is about the GPUs in it.
+
+        Raises:
+            HostReadError: that cannot be told.
+        """
+        return False
+
+    def is_this_machine(self) -> bool:
+        """Tell whether it is where this process runs: its procfs is ours, and its paths are.
+
+        Then its programs can be run here, and its device nodes opened by their paths.
+
+        Raises:
+            HostReadError: see `has_own_procfs`.
+        """
+        return False
+
     def nvml(self, path: str) -> NvmlFacts:
         """Return what NVML says of the GPUs, asked through the driver's library at `path`.
 
         Raises:
-            NvmlError: it cannot be asked, or did not answer. A host that is no running one cannot be asked.
+            NvmlError: it cannot be asked, or did not answer. Only a host with a procfs of this machine can be asked.
             HostReadError: the library cannot be read.
         """
         raise NvmlError(f"{path} is not on a running host")
@@ -195,7 +224,10 @@ class Host(ABC):
         """Open the device node of a GPU at `path` once, which initialises the GPU; procfs then knows its UUID.
 
         Returns:
-            Whether that was done. A host that is not this machine's own is left alone.
+            Whether that was done. A host that is not this machine is left alone.
+
+        Raises:
+            HostReadError: it cannot be tried.
         """
         return False
 

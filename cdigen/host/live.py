@@ -7,7 +7,17 @@ import stat
 from typing import TYPE_CHECKING
 
 from cdigen.errors import FileError, one_line
-from cdigen.host.host import MAX_TEXT_BYTES, Entry, Host, HostReadError, kind_of, matching
+from cdigen.host.host import (
+    MAX_TEXT_BYTES,
+    NVML_OTHER_MACHINE,
+    NVML_UNTRUSTED,
+    Entry,
+    Host,
+    HostReadError,
+    NvmlError,
+    kind_of,
+    matching,
+)
 
 if TYPE_CHECKING:
     from cdigen.parse.elf import ElfFacts
@@ -16,6 +26,7 @@ if TYPE_CHECKING:
 
 _MAX_CACHE_BYTES = 64 << 20  # a linker cache with some 2,500 libraries has 200 kB
 _MAX_OPEN_DIRS = 128
+_PROC_SUPER_MAGIC = 0x9FA0  # linux/magic.h
 _DIR_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -51,7 +62,7 @@ class LiveHost(Host):
         """
         roots = {"": ("--host-root", host_root), "/proc": ("--procfs", procfs), "/sys": ("--sysfs", sysfs)}
         self._nvml_timeout = nvml_timeout
-        self._may_wake = may_wake and host_root == "/" and procfs is None and sysfs is None
+        self._may_wake = may_wake
         self._roots: dict[str, int] = {}
         self._dirs: dict[str, int] = {}
         for prefix, (option, directory) in roots.items():
@@ -65,6 +76,8 @@ class LiveHost(Host):
                 raise FileError(
                     f"cannot open {one_line(directory)}: {reason}", hint=f"name a directory with {option}"
                 ) from error
+        self._has_own_root = host_root == "/" or os.path.realpath(host_root) == "/"
+        self._has_own_procfs = True if self._has_own_root and procfs is None else None
 
     def close(self) -> None:
         """Close every directory that is open. The host cannot be used after that."""
@@ -175,21 +188,89 @@ class LiveHost(Host):
         entries = parse_ldcache(self._read(path, _MAX_CACHE_BYTES))
         return tuple(entry for entry in entries if entry.name.startswith(prefixes))
 
+    def has_own_procfs(self) -> bool:
+        """See `Host.has_own_procfs`.
+
+        statfs(2) tells, which no tree can forge: whoever may mount a procfs anywhere gets that of this kernel. That of
+        our own root is not asked about: another one there is a matter of who runs us.
+        """
+        if self._has_own_procfs is None:
+            try:
+                self._has_own_procfs = _file_system_of(self._open_dir("/proc")) == _PROC_SUPER_MAGIC
+            except (FileNotFoundError, NotADirectoryError):
+                self._has_own_procfs = False
+            except OSError as error:
+                raise HostReadError.of("/proc", error) from error
+        return self._has_own_procfs
+
+    def is_this_machine(self) -> bool:
+        """See `Host.is_this_machine`."""
+        return self._has_own_root and self.has_own_procfs()
+
+    def _find_strangers(self, path: str, library: int) -> str | None:
+        """Return what on the way to a library lets others than root decide what the library is; None if nothing does.
+
+        In a sticky directory nobody else can put another in the place of root's file; /nix/store is one.
+        """
+        parts = path.split("/")
+        for directory in ("/".join(parts[:count]) for count in range(1, len(parts))):
+            status = os.fstat(self._open_dir(directory))
+            if status.st_uid != 0 or (status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX):
+                return directory or "/"
+        status = os.fstat(library)
+        return path if status.st_uid != 0 or status.st_mode & 0o022 else None
+
     def nvml(self, path: str) -> NvmlFacts:
-        """See `Host.nvml`. The library is loaded into a process of its own, and is what is at `path` below the root."""
+        """See `Host.nvml`. The library is loaded into a process of its own, and is what is at `path` below the root.
+
+        Its code can do whatever this user may, so root loads none that others may change.
+        """
+        if not self.has_own_procfs():
+            raise NvmlError(
+                "the host's /proc is not of this machine",
+                hint="if the host is this machine, name its procfs with --procfs /proc",
+                code=NVML_OTHER_MACHINE,
+            )
         from cdigen.host.nvml import ask_nvml
 
         fd = self._open(path)
         try:
+            if os.geteuid() == 0 and (place := self._find_strangers(path, fd)) is not None:
+                raise NvmlError(
+                    f"others than root may change {one_line(place)}, and root would run what is there",
+                    hint="make root its owner, and let nobody else write to it",
+                    code=NVML_UNTRUSTED,
+                )
             # The linker would follow a link that somebody puts in the path's way; it cannot where it gets the file.
             return ask_nvml(f"/proc/self/fd/{fd}", self._nvml_timeout, name=path)
+        except OSError as error:
+            raise HostReadError.of(path, error) from error
         finally:
             os.close(fd)
 
     def wake(self, path: str) -> bool:
-        """See `Host.wake`. Only on the machine on which this runs, not where a directory was given for a part of it."""
-        if not self._may_wake:
+        """See `Host.wake`."""
+        if not (self._may_wake and self.is_this_machine()):
             return False
         from cdigen.host.nvml import wake
 
-        return wake(path, self._nvml_timeout)
+        try:
+            return wake(path, self._nvml_timeout)
+        except OSError as error:
+            raise HostReadError.of(path, error) from error
+
+
+def _file_system_of(descriptor: int) -> int:
+    """Return the type of the file system of an open file: `f_type` of statfs(2), which `os.statvfs` does not have.
+
+    Raises:
+        OSError: the kernel does not tell.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    status = (ctypes.c_long * 64)()  # more than struct statfs has; the type is its first word (asm-generic/statfs.h)
+    if libc.fstatfs(descriptor, status):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return int(status[0])

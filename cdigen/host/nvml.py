@@ -39,11 +39,16 @@ def ask_nvml(library_path: str, timeout: float, *, name: str | None = None) -> N
 
     Raises:
         NvmlError: there is no answer; the reason says why.
+        OSError: no process can be started to ask in.
     """
     import importlib.util
 
     if importlib.util.find_spec("pynvml") is None:
-        raise NvmlError("nvidia-ml-py is not installed", code=NVML_NOT_INSTALLED)
+        raise NvmlError(
+            "nvidia-ml-py is not installed",
+            hint="install nvidia-ml-py into cdigen's environment",
+            code=NVML_NOT_INSTALLED,
+        )
     try:
         data = run_in_child(lambda: _answer(library_path, name or library_path), timeout=timeout, limit=_MAX_BYTES)
         return read_answer(decode_json(data))
@@ -80,6 +85,9 @@ def wake(path: str, timeout: float) -> bool:
 
     Returns:
         Whether it is a character device and could be opened in time.
+
+    Raises:
+        OSError: no process can be started to open it in.
     """
     try:
         return run_in_child(lambda: b"1" if _open_once(path) else b"0", timeout=timeout, limit=1) == b"1"

@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from cdigen.errors import ParseError
-from cdigen.host.host import FORMAT, NVML_NOT_INSTALLED, NVML_NOT_RECORDED, Entry, Host, HostReadError, NvmlError
+from cdigen.host.host import FORMAT, NVML_NOT_ASKED, Entry, Host, HostReadError, NvmlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,11 +124,19 @@ class RecordingHost(Host):
             raise
         except NvmlError as error:
             # Not where nobody has asked: that is true of this record too. Nor where there is no file.
-            if error.code not in (NVML_NOT_INSTALLED, NVML_NOT_RECORDED) and path in self._entries:
+            if error.code not in NVML_NOT_ASKED and path in self._entries:
                 self._note(path, "file", nvml={"failed": error.reason[:MAX_TEXT]})
             raise
         self._note(path, "file", nvml=render_nvml(facts))
         return facts
+
+    def has_own_procfs(self) -> bool:
+        """See `Host.has_own_procfs`."""
+        return self._host.has_own_procfs()
+
+    def is_this_machine(self) -> bool:
+        """See `Host.is_this_machine`."""
+        return self._host.is_this_machine()
 
     def wake(self, path: str) -> bool:
         """See `Host.wake`. Not noted: what it changes is what is read afterwards."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -82,6 +83,21 @@ def make_host(tmp_path: Path, root: None) -> MakeHost:
         return place
 
     return do
+
+
+@pytest.fixture
+def make_machine(make_host: MakeHost) -> Iterator[MakeHost]:
+    """Make a live host as `make_host` does, whose procfs is one of this machine's kernel."""
+    from tests.procfs import own_procfs
+
+    with ExitStack() as mounted:
+
+        def do(entries: Mapping[str, Entry] | None = None) -> Path:
+            place = make_host(entries)
+            mounted.enter_context(own_procfs(place))
+            return place
+
+        yield do
 
 
 @pytest.fixture

@@ -109,9 +109,9 @@ def test_json_that_would_be_mixed_with_the_spec_is_refused_as_json(cdigen: Cdige
 
 
 def test_a_report_that_was_written_before_the_error_stays_the_only_document(
-    make_host: MakeHost, cdigen: Cdigen
+    make_machine: MakeHost, cdigen: Cdigen
 ) -> None:
-    host = make_host(without(minimal_entries(), "/dev/nvidia-uvm"))
+    host = make_machine(without(minimal_entries(), "/dev/nvidia-uvm"))
 
     run = cdigen("nodes", "--create", "--json", "--host-root", host)
 

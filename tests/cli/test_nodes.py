@@ -61,7 +61,10 @@ def identities_below(root: Path) -> dict[str, tuple[int, int, int]]:
     """Return what would differ if anything had been touched: inodes and times of change."""
     return {
         str(path): (path.lstat().st_ino, path.lstat().st_ctime_ns, path.lstat().st_mtime_ns)
-        for path in [root, *root.rglob("*")]
+        for path in [
+            root,
+            *(found for part in root.iterdir() if part.name != "proc" for found in [part, *part.rglob("*")]),
+        ]
     }
 
 
@@ -156,8 +159,8 @@ def test_a_snapshot_of_a_host_that_generate_refuses_has_the_same_table(
 
 
 @pytest.mark.parametrize("devices", [DEVICES, OLD_DEVICES])
-def test_nodes_that_are_missing_are_made_once(devices: str, make_host: MakeHost, cdigen: Cdigen) -> None:
-    root = make_host(proc_entries(devices=devices))
+def test_nodes_that_are_missing_are_made_once(devices: str, make_machine: MakeHost, cdigen: Cdigen) -> None:
+    root = make_machine(proc_entries(devices=devices))
     is_old = devices == OLD_DEVICES
     table = RIGHT.format("ok")
     made = MADE
@@ -187,9 +190,9 @@ def test_nodes_that_are_missing_are_made_once(devices: str, make_host: MakeHost,
     assert facts_below(root / "dev") == expected
 
 
-def test_what_is_right_or_has_another_mode_is_left_alone(make_host: MakeHost, cdigen: Cdigen) -> None:
+def test_what_is_right_or_has_another_mode_is_left_alone(make_machine: MakeHost, cdigen: Cdigen) -> None:
     entries = proc_entries() | node_entries() | {"/dev/nvidia0": char(195, 0, "0600", "0:44")}
-    root = make_host(without(entries, "/dev/nvidia-uvm-tools"))
+    root = make_machine(without(entries, "/dev/nvidia-uvm-tools"))
     before = identities_below(root)
 
     run = cdigen("nodes", "--create", "--host-root", root)
@@ -207,7 +210,7 @@ def test_what_is_right_or_has_another_mode_is_left_alone(make_host: MakeHost, cd
     }
 
 
-def test_another_device_is_replaced(make_host: MakeHost, cdigen: Cdigen) -> None:
+def test_another_device_is_replaced(make_machine: MakeHost, cdigen: Cdigen) -> None:
     entries = {
         **proc_entries(),
         **node_entries(),
@@ -215,7 +218,7 @@ def test_another_device_is_replaced(make_host: MakeHost, cdigen: Cdigen) -> None
         "/dev/nvidia-uvm-tools": text("a file"),
         "/dev/nvidia0": link("/etc/passwd"),
     }
-    root = make_host(entries)
+    root = make_machine(entries)
 
     run = cdigen("nodes", "--create", "--host-root", root)
 
@@ -227,8 +230,8 @@ def test_another_device_is_replaced(make_host: MakeHost, cdigen: Cdigen) -> None
     )
 
 
-def test_a_dry_run_makes_nothing(make_host: MakeHost, cdigen: Cdigen) -> None:
-    root = make_host(proc_entries())
+def test_a_dry_run_makes_nothing(make_machine: MakeHost, cdigen: Cdigen) -> None:
+    root = make_machine(proc_entries())
     before = identities_below(root)
 
     run = cdigen("nodes", "--create", "--dev-char", "--dry-run", "--host-root", root)
@@ -242,8 +245,8 @@ def test_a_dry_run_makes_nothing(make_host: MakeHost, cdigen: Cdigen) -> None:
     assert identities_below(root) == before
 
 
-def test_the_report_has_what_was_made(make_host: MakeHost, cdigen: Cdigen) -> None:
-    root = make_host(without(proc_entries() | node_entries(), "/dev/nvidia0") | {"/dev/nvidiactl": char(9, 9)})
+def test_the_report_has_what_was_made(make_machine: MakeHost, cdigen: Cdigen) -> None:
+    root = make_machine(without(proc_entries() | node_entries(), "/dev/nvidia0") | {"/dev/nvidiactl": char(9, 9)})
 
     reports = []
     for options in (["--dry-run"], [], []):
@@ -266,8 +269,8 @@ def test_the_report_has_what_was_made(make_host: MakeHost, cdigen: Cdigen) -> No
     assert {node["state"] for node in reports[1]["nodes"]} == {"ok"}
 
 
-def test_nodes_are_made_below_the_device_root(make_host: MakeHost, cdigen: Cdigen) -> None:
-    root = make_host({**proc_entries(), "/run/driver/dev": {"kind": "dir"}})
+def test_nodes_are_made_below_the_device_root(make_machine: MakeHost, cdigen: Cdigen) -> None:
+    root = make_machine({**proc_entries(), "/run/driver/dev": {"kind": "dir"}})
 
     run = cdigen("nodes", "--create", "--host-root", root, "--dev-root", "/run/driver")
 
@@ -278,8 +281,8 @@ def test_nodes_are_made_below_the_device_root(make_host: MakeHost, cdigen: Cdige
 
 
 @pytest.mark.parametrize("umask", ["0077", "0000"])
-def test_the_umask_does_not_matter(umask: str, make_host: MakeHost) -> None:
-    root = make_host(proc_entries())
+def test_the_umask_does_not_matter(umask: str, make_machine: MakeHost) -> None:
+    root = make_machine(proc_entries())
     run = run_program("nodes", "--create", "--host-root", root, before=("sh", "-c", f'umask {umask}; exec "$@"', "sh"))
 
     assert run.code == 0
@@ -291,8 +294,8 @@ def test_the_umask_does_not_matter(umask: str, make_host: MakeHost) -> None:
 # What cannot be made
 
 
-def test_nodes_of_the_administrator_are_not_made(make_host: MakeHost, cdigen: Cdigen) -> None:
-    root = make_host(proc_entries(params="ModifyDeviceFiles: 0\n"))
+def test_nodes_of_the_administrator_are_not_made(make_machine: MakeHost, cdigen: Cdigen) -> None:
+    root = make_machine(proc_entries(params="ModifyDeviceFiles: 0\n"))
 
     run = cdigen("nodes", "--create", "--host-root", root)
 
@@ -315,8 +318,10 @@ def test_nodes_of_the_administrator_are_not_made(make_host: MakeHost, cdigen: Cd
     ]
 
 
-def test_a_module_that_is_not_loaded_is_exit_5_after_all_others_were_made(make_host: MakeHost, cdigen: Cdigen) -> None:
-    root = make_host(proc_entries(devices=DEVICES.replace("511 nvidia-uvm\n", "")))
+def test_a_module_that_is_not_loaded_is_exit_5_after_all_others_were_made(
+    make_machine: MakeHost, cdigen: Cdigen
+) -> None:
+    root = make_machine(proc_entries(devices=DEVICES.replace("511 nvidia-uvm\n", "")))
 
     run = cdigen("nodes", "--create", "--host-root", root)
 
@@ -333,8 +338,8 @@ def test_a_module_that_is_not_loaded_is_exit_5_after_all_others_were_made(make_h
     ).replace("511:1    0666  0:0    ok", "?:1      0666  0:0    module not loaded")
 
 
-def test_a_module_that_not_all_containers_need_is_a_warning(make_host: MakeHost, cdigen: Cdigen) -> None:
-    root = make_host(proc_entries(devices=DEVICES.replace("195 nvidia-modeset\n", "")))
+def test_a_module_that_not_all_containers_need_is_a_warning(make_machine: MakeHost, cdigen: Cdigen) -> None:
+    root = make_machine(proc_entries(devices=DEVICES.replace("195 nvidia-modeset\n", "")))
 
     run = cdigen("nodes", "--create", "--host-root", root)
 
@@ -347,8 +352,8 @@ def test_a_module_that_not_all_containers_need_is_a_warning(make_host: MakeHost,
     )
 
 
-def test_no_driver_is_exit_3(make_host: MakeHost, cdigen: Cdigen) -> None:
-    root = make_host({"/proc/devices": text("Character devices:\n  1 mem\n\n"), "/dev": {"kind": "dir"}})
+def test_no_driver_is_exit_3(make_machine: MakeHost, cdigen: Cdigen) -> None:
+    root = make_machine({"/proc/devices": text("Character devices:\n  1 mem\n\n"), "/dev": {"kind": "dir"}})
 
     run = cdigen("nodes", "--create", "--host-root", root)
 
@@ -362,8 +367,8 @@ def test_no_driver_is_exit_3(make_host: MakeHost, cdigen: Cdigen) -> None:
     assert facts_below(root / "dev") == {}
 
 
-def test_majors_that_are_not_known_are_exit_5(make_host: MakeHost, cdigen: Cdigen) -> None:
-    root = make_host(without(proc_entries(), "/proc/devices"))
+def test_majors_that_are_not_known_are_exit_5(make_machine: MakeHost, cdigen: Cdigen) -> None:
+    root = make_machine(without(proc_entries(), "/proc/devices"))
 
     run = cdigen("nodes", "--create", "--host-root", root)
 
@@ -378,10 +383,12 @@ def test_majors_that_are_not_known_are_exit_5(make_host: MakeHost, cdigen: Cdige
 
 
 def test_a_link_that_leads_out_of_the_host_is_an_error_and_the_others_are_made(
-    make_host: MakeHost, tmp_path: Path, cdigen: Cdigen
+    make_machine: MakeHost, tmp_path: Path, cdigen: Cdigen
 ) -> None:
     (tmp_path / "outside").mkdir()
-    root = make_host({**proc_entries(), "/dev/nvidia-caps": link("../../outside"), "/dev/nvidia-uvm": {"kind": "dir"}})
+    root = make_machine(
+        {**proc_entries(), "/dev/nvidia-caps": link("../../outside"), "/dev/nvidia-uvm": {"kind": "dir"}}
+    )
 
     run = cdigen("nodes", "--create", "--host-root", root)
 
@@ -395,8 +402,8 @@ def test_a_link_that_leads_out_of_the_host_is_an_error_and_the_others_are_made(
     assert (root / "dev/nvidia-nvlink").is_char_device()
 
 
-def test_who_may_not_make_nodes_is_told_once(make_host: MakeHost) -> None:
-    root = make_host(proc_entries())
+def test_who_may_not_make_nodes_is_told_once(make_machine: MakeHost) -> None:
+    root = make_machine(proc_entries())
     run = run_program("nodes", "--create", "--host-root", root, before=("setpriv", "--bounding-set=-mknod"))
 
     assert (run.code, run.out) == (7, "")
@@ -437,11 +444,76 @@ def test_options_that_have_no_meaning_together(
     assert (run.code, run.out, run.err) == (2, "", f"cdigen: error: {message}\n")
 
 
+# Whose numbers they are
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        (("nodes", "--create"), "--create"),
+        (("nodes", "--create", "--dry-run"), "--create"),
+        (("nodes", "--dev-char"), "--dev-char"),
+        (("generate", "--create-nodes"), "--create-nodes"),
+    ],
+)
+def test_a_tree_that_is_no_running_host_tells_no_numbers(
+    options: tuple[str, ...], option: str, make_host: MakeHost, cdigen: Cdigen
+) -> None:
+    root = make_host(proc_entries(devices=DEVICES.replace("508 nvidia-caps", "1 nvidia-caps")))
+    before = identities_below(root)
+
+    run = cdigen(*options, "--host-root", root)
+    by_procfs = cdigen(*options, "--host-root", root, "--procfs", root / "proc")
+
+    assert (run.code, run.out) == (7, "")
+    assert run.err == (
+        f"cdigen: error: {option} takes device numbers from the kernel alone, and {root}/proc is not a procfs of this"
+        " machine; name one with --procfs /proc\n"
+    )
+    assert by_procfs == run
+    assert identities_below(root) == before
+
+
+def test_a_tree_without_procfs_tells_no_numbers(make_host: MakeHost, cdigen: Cdigen) -> None:
+    root = make_host({"/dev": {"kind": "dir"}})
+
+    run = cdigen("nodes", "--create", "--host-root", root)
+
+    assert (run.code, run.err.partition(" takes")[0]) == (7, "cdigen: error: --create")
+
+
+@pytest.mark.parametrize("major", [1, 8, 194, 196, 233, 255, 383, 512, 4095])
+def test_a_number_that_no_driver_of_nvidia_has_makes_no_node(
+    major: int, make_machine: MakeHost, cdigen: Cdigen
+) -> None:
+    root = make_machine(proc_entries(devices=DEVICES.replace("508 nvidia-caps", f"{major} nvidia-caps")))
+
+    run = cdigen("nodes", "--create", "--dev-char", "--host-root", root)
+
+    assert (run.code, run.out) == (7, "")
+    assert run.err == (
+        "cdigen: error: cannot make /dev/nvidia-caps/nvidia-cap1, /dev/nvidia-caps/nvidia-cap2: /proc/devices gives its"
+        f" driver the major number {major}, and a driver of NVIDIA's has 195, 234 to 254 or 384 to 511; see which"
+        " driver that is: cat /proc/devices\n"
+    )
+    made = facts_below(root / "dev")
+    assert made["nvidiactl"] == ("crw-rw----", "0:44", "195:255")
+    assert [name for name in made if "nvidia-cap" in name or name.startswith(f"char/{major}:")] == []
+
+
+@pytest.mark.parametrize("major", [195, 234, 254, 384, 511])
+def test_a_number_that_the_kernel_gives_out_makes_nodes(major: int, make_machine: MakeHost, cdigen: Cdigen) -> None:
+    root = make_machine(proc_entries(devices=DEVICES.replace("508 nvidia-caps", f"{major} nvidia-caps")))
+
+    assert cdigen("nodes", "--create", "--host-root", root).code == 0
+    assert facts_below(root / "dev")["nvidia-caps/nvidia-cap1"] == ("cr--------", "0:0", f"{major}:1")
+
+
 # /dev/char
 
 
-def test_links_to_the_nodes_are_made_once(make_host: MakeHost, cdigen: Cdigen) -> None:
-    root = make_host(proc_entries() | node_entries() | {"/dev/nvidia0": char(195, 0, "0600", "0:44")})
+def test_links_to_the_nodes_are_made_once(make_machine: MakeHost, cdigen: Cdigen) -> None:
+    root = make_machine(proc_entries() | node_entries() | {"/dev/nvidia0": char(195, 0, "0600", "0:44")})
 
     first = cdigen("nodes", "--dev-char", "--host-root", root)
     before = identities_below(root)
@@ -465,7 +537,7 @@ def test_links_to_the_nodes_are_made_once(make_host: MakeHost, cdigen: Cdigen) -
     assert identities_below(root) == before
 
 
-def test_a_link_that_is_right_stays_and_another_is_replaced(make_host: MakeHost, cdigen: Cdigen) -> None:
+def test_a_link_that_is_right_stays_and_another_is_replaced(make_machine: MakeHost, cdigen: Cdigen) -> None:
     entries: Entries = {
         **proc_entries(devices=OLD_DEVICES),
         **without(node_entries(), "/dev/nvidia-nvlink", "/dev/nvidia-caps"),
@@ -475,7 +547,7 @@ def test_a_link_that_is_right_stays_and_another_is_replaced(make_host: MakeHost,
         "/dev/char/511:0": text("a file"),
         "/dev/char/511:1": char(511, 1),
     }
-    root = make_host(entries)
+    root = make_machine(entries)
 
     run = cdigen("nodes", "--dev-char", "--host-root", root)
 
@@ -499,9 +571,9 @@ def test_a_link_that_is_right_stays_and_another_is_replaced(make_host: MakeHost,
     }
 
 
-def test_nodes_to_come_are_linked_already_and_another_device_is_not(make_host: MakeHost, cdigen: Cdigen) -> None:
+def test_nodes_to_come_are_linked_already_and_another_device_is_not(make_machine: MakeHost, cdigen: Cdigen) -> None:
     nodes = without(node_entries(), "/dev/nvidia0", "/dev/nvidia-caps", "/dev/nvidia-uvm-tools")
-    root = make_host(
+    root = make_machine(
         {
             **proc_entries(),
             **nodes,
@@ -544,8 +616,8 @@ def host_without_nodes(params: str = PARAMS) -> Entries:
     return {**without(minimal_entries(), *nodes), **proc_entries(params=params)}
 
 
-def test_generate_makes_the_nodes_that_it_needs(make_host: MakeHost, tmp_path: Path, cdigen: Cdigen) -> None:
-    root, output = make_host(host_without_nodes()), tmp_path / "nvidia.yaml"
+def test_generate_makes_the_nodes_that_it_needs(make_machine: MakeHost, tmp_path: Path, cdigen: Cdigen) -> None:
+    root, output = make_machine(host_without_nodes()), tmp_path / "nvidia.yaml"
     arguments = ("generate", "--host-root", root, "-o", output)
 
     refused = cdigen(*arguments)
@@ -560,8 +632,10 @@ def test_generate_makes_the_nodes_that_it_needs(make_host: MakeHost, tmp_path: P
     assert identities_below(root) == before
 
 
-def test_generate_without_a_driver_has_its_own_exit_code(make_host: MakeHost, tmp_path: Path, cdigen: Cdigen) -> None:
-    root = make_host({"/proc/devices": text("Character devices:\n  1 mem\n\n"), "/dev": {"kind": "dir"}})
+def test_generate_without_a_driver_has_its_own_exit_code(
+    make_machine: MakeHost, tmp_path: Path, cdigen: Cdigen
+) -> None:
+    root = make_machine({"/proc/devices": text("Character devices:\n  1 mem\n\n"), "/dev": {"kind": "dir"}})
 
     run = cdigen("generate", "--create-nodes", "--host-root", root, "-o", tmp_path / "nvidia.yaml")
 
@@ -569,8 +643,8 @@ def test_generate_without_a_driver_has_its_own_exit_code(make_host: MakeHost, tm
     assert not (tmp_path / "nvidia.yaml").exists()
 
 
-def test_generate_that_may_not_make_nodes_writes_nothing(make_host: MakeHost, tmp_path: Path) -> None:
-    root = make_host(host_without_nodes())
+def test_generate_that_may_not_make_nodes_writes_nothing(make_machine: MakeHost, tmp_path: Path) -> None:
+    root = make_machine(host_without_nodes())
     run = run_program(
         "generate",
         "--create-nodes",
@@ -586,9 +660,9 @@ def test_generate_that_may_not_make_nodes_writes_nothing(make_host: MakeHost, tm
 
 
 def test_a_mount_in_place_of_a_node_is_left_alone(
-    make_host: MakeHost, mount: Callable[..., None], cdigen: Cdigen
+    make_machine: MakeHost, mount: Callable[..., None], cdigen: Cdigen
 ) -> None:
-    root = make_host({**proc_entries(), "/dev/nvidia0": text("a mount point")})
+    root = make_machine({**proc_entries(), "/dev/nvidia0": text("a mount point")})
     mount(root / "dev/nvidia0", "--bind", "/dev/null")
 
     run = cdigen("nodes", "--create", "--host-root", root)

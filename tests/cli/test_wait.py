@@ -128,8 +128,8 @@ def test_a_driver_is_waited_for_that_is_mounted_after_its_module_was_loaded(make
     assert 1 < seconds < SOON
 
 
-def test_with_create_nodes_the_nodes_are_made_when_the_module_has_come(make_host: MakeHost) -> None:
-    root = make_host(DOWN)
+def test_with_create_nodes_the_nodes_are_made_when_the_module_has_come(make_machine: MakeHost) -> None:
+    root = make_machine(DOWN)
     with coming(root, part(PROC, "/proc/devices")):
         run, seconds = wait(root, "--create-nodes")
 
@@ -140,8 +140,8 @@ def test_with_create_nodes_the_nodes_are_made_when_the_module_has_come(make_host
     assert 1 < seconds < SOON
 
 
-def test_with_create_nodes_nodes_that_can_be_made_are_not_waited_for(make_host: MakeHost) -> None:
-    root = make_host(without(UP, *NODES))
+def test_with_create_nodes_nodes_that_can_be_made_are_not_waited_for(make_machine: MakeHost) -> None:
+    root = make_machine(without(UP, *NODES))
     run, seconds = wait(root, "--create-nodes")
 
     *made, result = run.err.splitlines()

@@ -118,12 +118,16 @@ def test_what_is_in_its_place_is_replaced(host: Path, what: str) -> None:
 
 
 def test_the_largest_numbers_are_made_and_larger_ones_refused(host: Path) -> None:
-    make(host, major=devfs.MAX_MAJOR, minor=devfs.MAX_MINOR)
+    make(host, major=511, minor=devfs.MAX_MINOR)
 
-    assert facts(host / "dev/nvidia0")[1:3] == (4095, 1048575)
-    message = "cannot make /dev/nvidia1: no device has the numbers {}; see /proc/devices"
-    assert refusal(host, "/dev/nvidia1", major=4096) == message.format("4096:0")
-    assert refusal(host, "/dev/nvidia1", minor=1 << 20) == message.format("195:1048576")
+    assert facts(host / "dev/nvidia0")[1:3] == (511, 1048575)
+    see = "; see which driver that is: cat /proc/devices"
+    message = "cannot make /dev/nvidia1: /proc/devices gives its driver the major number {}, and a driver of NVIDIA's"
+    for major in (0, 1, 512, 4096):
+        said = f"{message.format(major)} has 195, 234 to 254 or 384 to 511{see}"
+        assert refusal(host, "/dev/nvidia1", major=major) == said
+    said = "cannot make /dev/nvidia1: no device has the minor number 1048576"
+    assert refusal(host, "/dev/nvidia1", minor=1 << 20) == said + see
 
 
 # A link never leads anywhere.

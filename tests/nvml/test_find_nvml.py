@@ -113,7 +113,8 @@ def test_nvml_that_fails_is_a_warning_with_its_words() -> None:
 def test_bindings_that_are_not_installed_are_a_note() -> None:
     class WithoutBindings(SnapshotHost):
         def nvml(self, path: str) -> NvmlFacts:
-            raise NvmlError("nvidia-ml-py is not installed", code=NVML_NOT_INSTALLED)
+            hint = "install nvidia-ml-py into cdigen's environment"
+            raise NvmlError("nvidia-ml-py is not installed", hint=hint, code=NVML_NOT_INSTALLED)
 
     finding = Finding(
         level="note",
@@ -171,7 +172,7 @@ def test_a_live_library_below_a_driver_root_is_asked(tmp_path: Path) -> None:
         mig=(),
         coherent=False,
     )
-    assert find(LiveHost(str(tmp_path)), driver_root="/run/driver") == (
+    assert find(LiveHost(str(tmp_path), procfs="/proc"), driver_root="/run/driver") == (
         NvmlFacts(driver_version=VERSION, gpus=(gpu,), problems=()),
         (),
     )

@@ -68,7 +68,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_a_live_host_asks_the_library_below_its_root(root: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    host = LiveHost(str(root))
+    host = LiveHost(str(root), procfs="/proc")
     assert host.nvml(LIBRARY) == FACTS
     host.close()
     assert len(os.listdir("/proc/self/fd")) == before
@@ -76,7 +76,10 @@ def test_a_live_host_asks_the_library_below_its_root(root: Path) -> None:
 
 def test_a_live_host_waits_as_long_as_it_is_told(root: Path) -> None:
     compile_stub(root / "usr/lib", [CARD], faults=[("nvmlInitWithFlags", None, HANG)])
-    assert reason(lambda: LiveHost(str(root), nvml_timeout=0.25).nvml(LIBRARY)) == "no answer within 0.25 s"
+    assert (
+        reason(lambda: LiveHost(str(root), procfs="/proc", nvml_timeout=0.25).nvml(LIBRARY))
+        == "no answer within 0.25 s"
+    )
 
 
 def test_no_link_leads_a_live_host_to_a_library_outside_of_its_root(root: Path, tmp_path: Path) -> None:
@@ -84,7 +87,7 @@ def test_no_link_leads_a_live_host_to_a_library_outside_of_its_root(root: Path, 
     (root / LIBRARY[1:]).unlink()
     (root / LIBRARY[1:]).symlink_to(outside)
     (root / "usr/link").symlink_to(outside.parent)
-    host = LiveHost(str(root))
+    host = LiveHost(str(root), procfs="/proc")
     assert why_unread(lambda: host.nvml(LIBRARY)) == f"{LIBRARY}: not a regular file"
     path = f"/usr/link/{outside.name}"
     assert why_unread(lambda: host.nvml(path)) == f"{path}: Not a directory"
@@ -92,7 +95,7 @@ def test_no_link_leads_a_live_host_to_a_library_outside_of_its_root(root: Path, 
 
 def test_a_library_that_is_not_there_or_no_library_is_named_as_the_host_sees_it(root: Path) -> None:
     (root / "usr/lib/text").write_text("no library")
-    host = LiveHost(str(root))
+    host = LiveHost(str(root), procfs="/proc")
     assert why_unread(lambda: host.nvml("/none")) == "/none: No such file or directory"
     assert why_unread(lambda: host.nvml("/usr")) == "/usr: not a regular file"
     assert reason(lambda: host.nvml("/usr/lib/text")) == "/usr/lib/text: file too short"
@@ -122,11 +125,37 @@ def test_a_device_node_without_a_driver_is_not_woken(tmp_path: Path) -> None:
     assert not LiveHost().wake(str(tmp_path / "node"))
 
 
-def test_no_gpu_is_woken_of_a_host_that_is_not_this_machine() -> None:
-    for host in (LiveHost("/."), LiveHost(procfs="/proc"), LiveHost(sysfs="/sys"), SnapshotHost({}), Tree()):
+def test_no_gpu_is_woken_of_a_host_that_is_not_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    root = str(tmp_path)
+    others = (
+        LiveHost(root),
+        LiveHost(root, procfs="/proc"),  # /dev/null is another file there
+        LiveHost(procfs=f"{root}/proc"),
+        LiveHost(f"{root}/proc"),
+        SnapshotHost({}),
+        Tree(),
+    )
+    for host in others:
         assert not host.wake("/dev/null")
         assert not RecordingHost(host).wake("/dev/null")
-    assert RecordingHost(LiveHost()).wake("/dev/null")
+    for own in (LiveHost(), LiveHost("/."), LiveHost("/proc/self/root"), LiveHost(procfs="/proc"), LiveHost(sysfs="/")):
+        assert own.wake("/dev/null")
+        assert RecordingHost(own).wake("/dev/null")
+
+
+def test_a_procfs_is_this_machines_own_or_it_is_none(tmp_path: Path) -> None:
+    (tmp_path / "forged").mkdir()
+    (tmp_path / "forged/self").symlink_to(str(os.getpid()))
+    (tmp_path / "proc").symlink_to("/proc")
+    root = str(tmp_path)
+    for own in (LiveHost(), LiveHost(root, procfs="/proc"), LiveHost("/."), LiveHost(procfs="/proc/self/root/proc")):
+        assert own.has_own_procfs()
+        assert RecordingHost(own).has_own_procfs()
+    for other in (LiveHost(root), LiveHost(procfs=f"{root}/forged"), LiveHost(procfs="/sys"), LiveHost(procfs="/dev")):
+        assert not other.has_own_procfs()
+        assert not RecordingHost(other).has_own_procfs()
+    assert not SnapshotHost({}).has_own_procfs()
 
 
 def test_an_image_has_nobody_to_ask() -> None:
@@ -148,7 +177,7 @@ def recorded(host: Host, path: str) -> tuple[CallHost, dict[str, object]]:
 
 
 def test_an_answer_is_recorded_and_told_again(root: Path) -> None:
-    asked, entries = recorded(LiveHost(str(root)), LIBRARY)
+    asked, entries = recorded(LiveHost(str(root), procfs="/proc"), LIBRARY)
     assert entries == {
         LIBRARY: {
             "kind": "file",
@@ -173,14 +202,14 @@ def test_an_answer_is_recorded_and_told_again(root: Path) -> None:
 
 def test_a_failure_is_recorded_and_told_again(root: Path) -> None:
     compile_stub(root / "usr/lib", faults=[("nvmlInitWithFlags", None, 9)])
-    asked, entries = recorded(LiveHost(str(root)), LIBRARY)
+    asked, entries = recorded(LiveHost(str(root), procfs="/proc"), LIBRARY)
     assert entries == {LIBRARY: {"kind": "file", "nvml": {"failed": "nvmlInit: Driver Not Loaded (9)"}}}
     assert replayed(SnapshotHost(entries), asked.calls)[1:] == asked.calls[1:]  # type: ignore[arg-type]
 
 
 def test_a_library_that_is_not_there_is_not_recorded(root: Path) -> None:
     shutil.rmtree(root / "usr")
-    assert recorded(LiveHost(str(root)), LIBRARY)[1] == {}
+    assert recorded(LiveHost(str(root), procfs="/proc"), LIBRARY)[1] == {}
 
 
 def test_where_nobody_has_asked_a_snapshot_says_so_and_a_record_of_it_is_the_same() -> None:

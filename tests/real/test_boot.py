@@ -65,7 +65,8 @@ ExecStopPost=
 """
 WANTED = "[Install]\nWantedBy=multi-user.target\n"
 
-# There is no udev in a container, which would make these.
+# There is no udev in a container, which would make the first; the driver's files are in a procfs, as NVML is asked and
+# nodes are made with no other.
 DRM = """\
 [Unit]
 Before=cdigen-nodes.service
@@ -73,6 +74,9 @@ Before=cdigen-nodes.service
 [Service]
 Type=oneshot
 ExecStart=cp -a /srv/host/dri /dev/
+ExecStart=mount -t proc proc /srv/host/proc
+ExecStart=mount --bind /srv/host/proc-files/devices /srv/host/proc/devices
+ExecStart=mount --bind /srv/host/proc-files/driver /srv/host/proc/driver
 """
 
 # The runtime is crun, which can do without cgroups: those of this machine are not for a container in it to change.
@@ -181,8 +185,9 @@ def machine(driver_debian: HostTree, image_bookworm: Path, tmp_path_factory: pyt
     _write(upper / "srv/read-only.conf", READ_ONLY)
     host = upper / "srv/host"
     host.mkdir(parents=True)
-    for source, name in (("proc", "proc"), ("sys", "sys"), ("dev/dri", "dri")):
+    for source, name in (("proc", "proc-files"), ("sys", "sys"), ("dev/dri", "dri")):
         run(["cp", "--archive", str(driver_debian.root / source), str(host / name)])
+    (host / "proc").mkdir()
     _write(upper / "srv/boot_steps.py", Path(__file__).with_name("boot_steps.py").read_text())
     shutil.copytree(ROOT / "systemd", upper / "srv/source/systemd")
     units = upper / "etc/systemd/system"

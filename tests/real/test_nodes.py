@@ -202,7 +202,7 @@ def test_nvidia_modprobe_is_not_let_through_a_link(modprobe: Path, tmp_path: Pat
 
 
 def test_below_another_root_nvidia_modprobe_is_not_run(modprobe: Path, tmp_path: Path) -> None:
-    result = _run(tmp_path, proc_entries(), "--procfs", "/proc", modprobe=modprobe)
+    result = _run(tmp_path, proc_entries(), "--sysfs", "/sys", modprobe=modprobe)
 
     assert (result.code, result.err) == (0, "")
     assert {action.split()[0] for action in result.actions} == {"make"}

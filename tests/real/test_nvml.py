@@ -16,5 +16,5 @@ if TYPE_CHECKING:
 def test_the_real_library_is_loaded_from_below_the_root_and_says_that_no_driver_runs(driver_debian: HostTree) -> None:
     library = f"/usr/lib/x86_64-linux-gnu/nvidia/current/libnvidia-ml.so.{driver_debian.version}"
     with pytest.raises(NvmlError) as caught:
-        LiveHost(str(driver_debian.root)).nvml(library)
+        LiveHost(str(driver_debian.root), procfs="/proc").nvml(library)
     assert str(caught.value) == "nvmlInit: Driver Not Loaded (9)"
