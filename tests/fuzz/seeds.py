@@ -1,7 +1,7 @@
 """The inputs that a fuzzer starts from and every run of the tests replays.
 
 What the golden hosts and other tests' fixtures have is taken from there. The rest is in `corpus/`, a directory for each
-target; inputs that broke something are in `cases/`, likewise. Nothing of NVIDIA's is in any of them.
+target; inputs that broke something, or would have, are in `cases/`, likewise. Nothing of NVIDIA's is in any of them.
 """
 
 from __future__ import annotations
