@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import signal
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -220,21 +221,25 @@ def run_modprobe(program: str, arguments: tuple[str, ...], *, timeout: float = M
     import subprocess
 
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed program, no shell, arguments that are ours
+        with subprocess.Popen(  # noqa: S603 - a fixed program, no shell, arguments that are ours
             [program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            check=False,
             cwd="/",
             env=_MODPROBE_ENVIRONMENT,
-            timeout=timeout,
             umask=0o022,  # it makes directories with what the umask leaves
-        )
+            start_new_session=True,  # so that modprobe, which it starts, can be killed with it
+        ) as process:
+            try:
+                _, errors = process.communicate(timeout=timeout)
+            finally:
+                with suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
     except subprocess.TimeoutExpired as error:
         raise ModprobeError(f"it did not end within {timeout:g} seconds") from error
     except OSError as error:
         raise ModprobeError(error.strerror or str(error)) from error
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise ModprobeError(f"exit {done.returncode}, {one_line(lines[-1][:200]) if lines else 'without a message'}")
+    if process.returncode:
+        lines = errors.decode(errors="replace").strip().splitlines()
+        raise ModprobeError(f"exit {process.returncode}, {one_line(lines[-1][:200]) if lines else 'without a message'}")

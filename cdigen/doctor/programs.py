@@ -107,13 +107,14 @@ def own_environment(caller: Mapping[str, str], uid: int) -> dict[str, str]:
     """Return the environment in which programs are run.
 
     Args:
-        caller: that of this process. The home is not taken from it where the user has one: sudo may leave another's.
+        caller: that of this process. The home is not taken from it where the user has one, nor for root: sudo may leave
+            another's.
         uid: the user's number.
     """
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "LC_ALL": "C",
-        "HOME": _home(uid) or caller.get("HOME", "/"),
+        "HOME": _home(uid) or (caller.get("HOME", "/") if uid != 0 else "/"),
     }
     if uid != 0 and "XDG_RUNTIME_DIR" in caller:
         environment["XDG_RUNTIME_DIR"] = caller["XDG_RUNTIME_DIR"]

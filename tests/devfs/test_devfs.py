@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from cdigen.devfs import DeviceDirectory, ModprobeError, NodeError, find_modprob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -234,6 +234,21 @@ def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
     with pytest.raises(ModprobeError, match=r"^it did not end within 0.2 seconds$"):
         run_modprobe(script(tmp_path / "modprobe", "exec sleep 30"), (), timeout=0.2)
     assert time.monotonic() - start < 10
+
+
+def test_what_a_program_that_hangs_has_started_is_ended_with_it(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(ModprobeError, match=r"^it did not end within 0.5 seconds$"):
+        run_modprobe(script(tmp_path / "modprobe", f"sleep 30 & echo $! > {pid}; wait"), (), timeout=0.5)
+    for _ in range(100):
+        try:
+            status = Path(f"/proc/{pid.read_text().strip()}/status").read_text()
+        except OSError:
+            return
+        if "State:\tZ" in status:  # killed; whoever adopted it has not looked yet
+            return
+        time.sleep(0.02)
+    pytest.fail("it lives on")
 
 
 def test_nvidia_modprobe_is_looked_for_in_these_places(tmp_path: Path) -> None:
