@@ -129,6 +129,9 @@ def test_what_is_installed_is_locked_and_no_index_is_named(lock: str, group: str
 def test_the_schemas_stand_once_and_the_package_sees_them() -> None:
     link = ROOT / "cdigen" / "schemas"
 
+    if (ROOT / "PKG-INFO").exists():  # a source distribution has no links
+        assert [path.read_bytes() for path in sorted(link.iterdir())] == [path.read_bytes() for path in SCHEMAS]
+        return
     assert link.is_symlink()
     assert os.readlink(link) == "../schemas"
 

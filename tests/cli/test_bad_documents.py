@@ -88,9 +88,9 @@ def test_validate_refuses_50_mb_of_garbage_without_reading_all_of_it(tmp_path: P
 
 
 def test_validate_stops_reading_an_endless_file() -> None:
-    run = run_program("validate", "/dev/zero", before=LIMITED)
+    run = run_program("validate", "-", before=("sh", "-c", 'exec "$@" </dev/zero', "", *LIMITED))
 
-    assert (run.code, run.out, run.err) == (1, f"/dev/zero::$: {TOO_LARGE}\n", "")
+    assert (run.code, run.out, run.err) == (1, f"-::$: {TOO_LARGE}\n", "")
 
 
 @pytest.mark.parametrize(

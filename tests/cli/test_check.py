@@ -934,7 +934,7 @@ def test_doctor_tells_it_too(live: Live, cdigen: Cdigen) -> None:
     assert f"problem  spec     {OURS}: 1 of the 7 files that it mounts is gone: containers do not start" in run.out
 
 
-@pytest.mark.parametrize("path", ["/dev/null", "-"])
+@pytest.mark.parametrize("path", ["/dev/fd/0", "/dev/stdin", "-"])
 def test_what_is_no_file_is_not_to_be_removed(path: str) -> None:
     run = run_program("check", "--spec", path)
 
