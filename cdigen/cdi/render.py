@@ -55,17 +55,48 @@ def render_yaml(document: object, header: tuple[str, ...] = (), *, compact: bool
             allow_unicode=False,
         )
     except UnicodeEncodeError as error:
-        message = f"the spec holds text that cannot be written as UTF-8: {error.object[:60]!a}"
-        raise InvalidSpecError(message) from error
+        raise _not_utf8(error) from error
     comments = "".join(f"# {one_line(line)}".rstrip() + "\n" for line in header)
     return (comments + body).encode()
 
 
 def render_json(document: object) -> bytes:
-    """Return `document` as indented JSON, ASCII only, in its own order, with a line break at the end."""
+    r"""Return `document` as indented JSON in its own order, with a line break at the end.
+
+    Engines read JSON with a reader of YAML 1.1. So a character beyond U+FFFF stands as it is: JSON's escape for it, two
+    halves, names no character there. One that is not printable is written as `\uNNNN`: such a reader takes neither
+    U+007F nor the characters of C1.
+
+    Args:
+        document: as for `render_yaml`.
+
+    Returns:
+        UTF-8 text. Any string in it is read back as the same string, as JSON and as YAML.
+
+    Raises:
+        InvalidSpecError: a string cannot be written as UTF-8.
+    """
     import json
 
-    return (json.dumps(document, indent=2, ensure_ascii=True) + "\n").encode()
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if not text.isascii() or "\x7f" in text:
+        text = "".join(map(_escape, text))
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise _not_utf8(error) from error
+
+
+def _escape(character: str) -> str:
+    if character.isprintable() or character == "\n" or character > "\uffff" or "\ud800" <= character <= "\udfff":
+        return character
+    return f"\\u{ord(character):04x}"
+
+
+def _not_utf8(error: UnicodeEncodeError) -> InvalidSpecError:
+    return InvalidSpecError(
+        f"the spec holds text that cannot be written as UTF-8: {error.object[error.start :][:60]!a}"
+    )
 
 
 def _represent_text(dumper: BaseRepresenter, text: str) -> ScalarNode:

@@ -29,18 +29,22 @@ _UNIQUE_IN_EDITS = (
 """Arrays of edits, the key of their items, and what of that may stand once."""
 
 
-def find_violations(document: object, *, hook_free: bool = False) -> tuple[Violation, ...]:
+def find_violations(
+    document: object, *, hook_free: bool = False, misread: Iterable[Violation] = ()
+) -> tuple[Violation, ...]:
     """Return every rule of the specification that `document` breaks, each with its place.
 
     Args:
         document: what a parser returned, of any shape.
         hook_free: also forbid hooks, our own profile: a spec that runs no program in a container's start.
+        misread: what engines do not read in it as its author does, which is told with the rest.
 
     Returns:
         See `first_violations`; empty if every engine that knows the declared version accepts the document.
     """
     return first_violations(
         chain(
+            misread,
             schema_violations(document, "cdi"),
             find_version_violations(document),
             _find_repeats(document),

@@ -146,7 +146,8 @@ def diff(
 def validate(files: tuple[str, ...], hook_free: bool, as_json: bool) -> int:
     """Check specs of any author against the CDI schema and rules; - is standard input.
 
-    Every violation is reported with its place, as FILE::$.devices[0].name: message.
+    Every violation is reported with its place, as FILE::$.devices[0].name: message. So is what engines, which read YAML
+    1.1 in every file, read otherwise than it says, such as a name y that is not in quotes.
     """
     from cdigen.commands.validate import run_validate
 

@@ -10,6 +10,7 @@ from cdigen.errors import FileError, ParseError
 from cdigen.parse.document import parse_document
 from cdigen.report import emit, emit_json, remedy_to_json, say
 from cdigen.schema import Violation
+from cdigen.specs.reading import find_misreadings
 from cdigen.wording import count
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def run_validate(files: Sequence[str], *, hook_free: bool, as_json: bool) -> int
         document: object = None
         try:
             document = parse_document(data, is_json=file.endswith(".json"))
-            violations = find_violations(document, hook_free=hook_free)
+            violations = find_violations(document, hook_free=hook_free, misread=find_misreadings(data, document))
         except ParseError as error:
             violations = (Violation(place="$", message=str(error)),)
         code = code or (1 if violations else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -41,9 +42,16 @@ def test_yaml_is_in_block_style_and_in_the_order_of_the_document() -> None:
     )
 
 
-def test_json_is_indented_ascii_in_the_order_of_the_document() -> None:
-    assert render_json({"b": ["é", 1], "a": {}}).decode() == (
-        '{\n  "b": [\n    "\\u00e9",\n    1\n  ],\n  "a": {}\n}\n'
+def test_json_is_indented_utf8_in_the_order_of_the_document() -> None:
+    assert render_json({"b": ["é\U0001f600", 1], "a": {}}).decode() == (
+        '{\n  "b": [\n    "é\U0001f600",\n    1\n  ],\n  "a": {}\n}\n'
+    )
+
+
+def test_what_is_not_printable_is_an_escape_in_json() -> None:
+    text = "\t\n\x1b\x7f\x85\x9b\xa0\u202e\u2028\ufeff\ufffe"
+    assert render_json([text]).decode() == (
+        '[\n  "\\t\\n\\u001b\\u007f\\u0085\\u009b\\u00a0\\u202e\\u2028\\ufeff\\ufffe"\n]\n'
     )
 
 
@@ -83,10 +91,11 @@ def test_the_header_cannot_break_out_of_its_comment() -> None:
 
 
 def test_text_that_is_not_unicode_is_an_error_that_shows_it() -> None:
-    with pytest.raises(InvalidSpecError) as caught:
-        render_yaml({"a": ["b\udc80"]})
+    for render in (render_yaml, render_json):
+        with pytest.raises(InvalidSpecError) as caught:
+            render({"a": ["b\udc80"]})
 
-    assert str(caught.value) == "the spec holds text that cannot be written as UTF-8: 'b\\udc80'"
+        assert str(caught.value).startswith("the spec holds text that cannot be written as UTF-8: '\\udc80")
 
 
 TEXT = st.text(st.characters(codec="utf-8")) | st.text(
@@ -114,8 +123,9 @@ def test_yaml_that_was_written_is_read_back(document: object, header: tuple[str,
 def test_json_that_was_written_is_read_back(document: object) -> None:
     text = render_json(document)
 
-    assert text.isascii()
     assert parse_document(text, is_json=True) == document
+    assert json.loads(text) == document
+    assert all(character.isprintable() or character in "\n" or character > "\uffff" for character in text.decode())
 
 
 WITHOUT_LIBYAML = """

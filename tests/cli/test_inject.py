@@ -54,7 +54,7 @@ INJECTED = {
         "resources": {"devices": [{"allow": True, **NULL, "access": "rwm"}]},
     },
 }
-TEXT = json.dumps(INJECTED, indent=2) + "\n"
+TEXT = json.dumps(INJECTED, indent=2, ensure_ascii=False) + "\n"
 BOTH = ("--device", "example.com/gpu=0", "--device", "example.com/gpu=1")
 SUMMARY = "2 devices, 1 device node, 1 mount, 1 hook"
 
