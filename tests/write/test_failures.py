@@ -153,6 +153,21 @@ def test_a_file_system_that_cannot_sync_a_directory_is_written(spec: Path, strac
     assert spec.read_bytes() == NEW
 
 
+def test_a_directory_that_another_makes_meanwhile_is_written_to(tmp_path: Path, strace: list[str]) -> None:
+    log, path = tmp_path / "log", tmp_path / "cdi" / "nvidia.yaml"
+    injection = ["-o", str(log), "-e", "trace=mkdirat", "-e", "inject=mkdirat:delay_enter=1000000:when=1"]
+    command = [*strace, *injection, sys.executable, "-c", WRITE_ONE, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 60
+        while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        path.parent.mkdir()
+        out, _ = run.communicate(timeout=60)
+
+    assert (out, path.read_bytes()) == ("True\n", NEW)
+    assert "EEXIST" in log.read_text()
+
+
 def test_every_step_is_on_the_disk_before_the_next(tmp_path: Path, strace: list[str]) -> None:
     log = tmp_path / "log"
     path = tmp_path / "cdi" / "nvidia.yaml"

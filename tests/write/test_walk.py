@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cdigen.errors import FileError
-from cdigen.walk import open_place
+from cdigen.walk import UnfitPathError, open_place
 from cdigen.write import remove_file, write_file
 from tests.write.conftest import lack
 
@@ -52,14 +52,14 @@ def put_link(link: Path, target: Path | str, owner: int) -> None:
     os.chown(link, owner, owner, follow_symlinks=False)
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path | str) -> str:
     with pytest.raises(FileError) as caught:
         write_file(path, NEW)
     assert (caught.value.code, caught.value.subject) == ("unfit-output", str(path))
     return str(caught.value)
 
 
-def refused_link(path: Path, link: Path) -> str:
+def refused_link(path: Path | str, link: Path | str) -> str:
     return (
         f"cannot write {path}: {link} is a symbolic link of user {STRANGER} in a directory that all may write to;"
         " remove the link, or name where it leads"
@@ -82,6 +82,13 @@ def test_nor_is_one_on_the_way_to_the_directory(public: Path, victim: Path) -> N
 
     assert refusal(path) == refused_link(path, public / "cdi")
     assert os.listdir(victim.parent) == ["victim"]
+
+
+def test_it_is_named_as_the_path_names_it(public: Path, victim: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_link(public / "cdi", victim.parent, STRANGER)
+    monkeypatch.chdir(public)
+
+    assert refusal("cdi/a.yaml") == refused_link("cdi/a.yaml", "cdi")
 
 
 def test_nor_is_one_to_which_another_link_leads(public: Path, victim: Path, tmp_path: Path) -> None:
@@ -164,7 +171,25 @@ def test_a_link_to_a_directory_is_none_of_a_file(target: str, tmp_path: Path) ->
     (tmp_path / "x").mkdir()
     (tmp_path / "a.yaml").symlink_to(target or "x")
 
-    assert refusal(tmp_path / "a.yaml") == (f"cannot write {tmp_path}/a.yaml: it is a directory; name a file in it")
+    assert refusal(tmp_path / "a.yaml") == f"cannot write {tmp_path}/a.yaml: it is a directory; name a file in it"
+
+
+@pytest.mark.parametrize("target", ["/", "x/..", ".."])
+def test_a_place_has_a_name(target: str, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "a.yaml").symlink_to(target)
+
+    with pytest.raises(UnfitPathError, match="it is a directory"), open_place(f"{tmp_path}/a.yaml"):
+        pass
+
+
+def test_of_links_that_lead_to_nothing_the_first_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").symlink_to("second")
+    (tmp_path / "second").symlink_to("third")
+
+    assert refusal(tmp_path / "a.yaml") == (
+        f"cannot write {tmp_path}/a.yaml: it is a symbolic link to second, which is missing; remove the link"
+    )
 
 
 def test_a_directory_that_takes_another_place_on_the_way_is_the_one_that_is_written_to(tmp_path: Path) -> None:
