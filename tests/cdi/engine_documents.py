@@ -94,6 +94,14 @@ def hook(written: str, takes: bool, rule: str) -> Case:
 
 PLAIN = "cdiVersion: 0.5.0\nkind: KIND"
 
+
+def aliased(devices: int) -> str:
+    """Return a document whose devices are all given the same thousand variables, by aliases."""
+    first = f"{{name: d0, containerEdits: &e {{env: [{', '.join(f'A{n}=b' for n in range(1000))}]}}}}"
+    rest = "".join(f"\n- {{name: d{n}, containerEdits: *e}}" for n in range(1, devices))
+    return f"{PLAIN}\ndevices:\n- {first}{rest}\n"
+
+
 # fmt: off - a document to a line
 _NAMES = (
     ("0", "0"),
@@ -597,6 +605,8 @@ CASES: tuple[Case, ...] = (
         "a",
         "go-yaml v2 passes over tags of collections",
     ),
+    whole(aliased(100), "d99", "go-yaml v2, decode.go, allowedAliasRatio"),
+    whole(aliased(390), None, "go-yaml v2, decode.go, allowedAliasRatio"),
     whole(f"{PLAIN}\ndevices: [{{name: *gone, containerEdits: {{env: [A=b]}}}}]", None, STRICT_YAML),
     whole(f"{PLAIN}\n\tdevices: []", None, STRICT_YAML),
 )
