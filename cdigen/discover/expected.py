@@ -80,7 +80,10 @@ def find_expected_nodes(views: Views, notes: Notes) -> tuple[ExpectedNode, ...]:
         if node.minor > _MAX_MINOR:
             notes.damaged(node.source, ParseError(f"no device has the minor {node.minor}"), "its node is left out")
         else:
-            wanted.setdefault(node.path, node)
+            other = wanted.setdefault(node.path, node)
+            if other.source != node.source:
+                error = ParseError(f"it tells the minor {node.minor}, as {other.source} does")
+                notes.damaged(node.source, error, f"{node.path} is made for {other.why} alone")
     judged = (judge_node(views.dev, majors, unknown, node, notes) for node in wanted.values())
     return tuple(node for node in judged if node is not None)
 

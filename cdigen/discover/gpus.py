@@ -76,7 +76,7 @@ def find_gpus(
         nvml: asks NVML; None if it does not answer, of which it has left a note.
 
     Raises:
-        IncompleteError: there is no GPU, or two claim the same minor.
+        IncompleteError: there is no GPU, or two GPUs or MIG capabilities claim the same minor.
         HostReadError, LinkError: procfs or /dev cannot be read.
     """
     mig = MigFinder(views, majors, notes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.discover.devices import find_right_node
 from cdigen.discover.notes import reason_of
-from cdigen.errors import ParseError
+from cdigen.errors import IncompleteError, ParseError
 from cdigen.host import HostReadError, LinkError
 from cdigen.inventory import DeviceNode, MigInstance, MissingNode
 from cdigen.parse.capabilities import parse_capability_access, parse_capability_minors
@@ -59,6 +59,7 @@ class MigFinder:
         self._notes = notes
         self._minors: dict[str, int] | None = None
         self._gpu_instances: dict[int, list[int]] = {}
+        self._access_by_minor: dict[int, str] = {}
 
     def gpu_instances(self, minor: int) -> list[int]:
         """Return the numbers of the GPU instances that procfs has of the GPU with that minor."""
@@ -75,6 +76,9 @@ class MigFinder:
             minor: N of its /dev/nvidia<N>, by which procfs knows it here.
             bdf: its PCI address.
             nvml: what NVML says of it; None if it was not asked or did not answer.
+
+        Raises:
+            IncompleteError: two capabilities have one node: whoever is given one of them would have both.
         """
         directory = f"{PROC_CAPABILITIES}/gpu{minor}/mig"
         places: list[_Place] = []
@@ -199,6 +203,14 @@ class MigFinder:
         if isinstance(number, str):
             return MissingNode(
                 host_path=access, problem=number, whose=whose, command=f"nvidia-modprobe -f {access}", gpu=index
+            )
+        other = self._access_by_minor.setdefault(number, access)
+        if other != access:
+            raise IncompleteError(
+                f"{other} and {access} both tell the minor {number}, so one device node would stand for both",
+                hint="name the host's procfs with --procfs",
+                subject=access,
+                code="shared-capability",
             )
         path = f"/dev/nvidia-caps/nvidia-cap{number}"
         node = find_right_node(self._views.dev, path, f"capability of {whose}", self._majors, "nvidia-cap", number)

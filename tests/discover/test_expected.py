@@ -316,7 +316,17 @@ def test_parameters_that_are_not_there_are_the_defaults() -> None:
 
 def test_two_files_that_name_one_minor_make_one_node() -> None:
     entries = proc_entries() | {f"{CAPABILITIES}/mig/monitor": access(1)}
-    assert [row[0] for row in rows(entries)].count("/dev/nvidia-caps/nvidia-cap1") == 1
+    nodes, findings = look(entries)
+    assert [node.why for node in nodes if node.minor == 1 and "caps" in node.path] == [
+        "the right to create MIG instances"
+    ]
+    path = f"{CAPABILITIES}/mig/monitor"
+    assert findings == [
+        (
+            f"warning unusable-file {path}: it tells the minor 1, as {CAPABILITIES}/mig/config does;"
+            " /dev/nvidia-caps/nvidia-cap1 is made for the right to create MIG instances alone"
+        )
+    ]
 
 
 @given(

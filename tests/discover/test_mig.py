@@ -316,3 +316,33 @@ def test_whatever_instances_there_are_each_device_has_its_own_nodes_and_no_other
     assert len(plan.devices) == len(expected)
     reverse = dict(reversed(entries.items()))
     assert build_plan(inventory_of(reverse), BuildOptions()) == plan
+
+
+def test_two_capabilities_of_one_minor_are_refused_and_both_are_named() -> None:
+    gi, ci = f"{CAPABILITIES}/gpu0/mig/gi2/access", f"{CAPABILITIES}/gpu0/mig/gi2/ci0/access"
+    other = f"{CAPABILITIES}/gpu1/mig/gi1/access"
+    entries = divided((2, 0)) | mig_entries(1, (1, 0))
+    for first, second in ((gi, ci), (gi, other), (ci, other)):
+        shared = entries | {second: entries[first]}
+        assert refusal(shared) == (
+            f"{first} and {second} both tell the minor"
+            f" {capability_minor(0, 2, None if first == gi else 0)}, so one device node would stand for both;"
+            " name the host's procfs with --procfs"
+        )
+
+
+@given(st.lists(st.integers(3, 8), min_size=5, max_size=5))
+def test_each_capability_has_a_node_of_its_own_or_there_is_no_spec(minors: list[int]) -> None:
+    names = ("gpu0/mig/gi1", "gpu0/mig/gi1/ci0", "gpu0/mig/gi1/ci1", "gpu1/mig/gi4", "gpu1/mig/gi4/ci0")
+    entries = minimal_entries(gpus=2)
+    for name, minor in zip(names, minors, strict=True):
+        entries[f"{CAPABILITIES}/{name}/access"] = access(minor)
+        entries[f"/dev/nvidia-caps/nvidia-cap{minor}"] = char(508, minor, "0444")
+    if len({*minors}) < len(minors):
+        assert "both tell the minor" in refusal(entries)
+        return
+    nodes = {name: paths[1:] for name, paths in devices(entries) if name != "all"}
+    expected = {"0:0": minors[:2], "0:1": [minors[0], minors[2]], "1:0": minors[3:]}
+    assert nodes == {
+        name: [f"/dev/nvidia-caps/nvidia-cap{minor}" for minor in of_device] for name, of_device in expected.items()
+    }
