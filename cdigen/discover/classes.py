@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile("0|[1-9][0-9]{0,6}")  # a minor has 20 bits
 _MOST_NAMED = 8
-_UNKNOWN = Majors(known=False, by_driver={})
+_UNKNOWN = Majors(known=False, by_driver={}, of_others=True)
 
 
 def find_class(views: Views, name: ClassName) -> ClassDevices:

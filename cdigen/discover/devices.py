@@ -66,7 +66,7 @@ def find_right_node(dev: View, path: str, why: str, majors: Majors, stem: str, m
         if target is None:
             return "is missing"
         return "is not a character device" if target[1].kind != "char" else f"cannot be named: {UNSAFE_PATH}"
-    if not majors.known and not may_be_of_nvidia(node.major):
+    if not (majors.known or majors.of_others or may_be_of_nvidia(node.major)):
         return f"is {node.major}:{node.minor}, which is no device of NVIDIA's"
     major = majors.of(stem)
     if majors.known and major is not None and (node.major, node.minor) != (major, minor):

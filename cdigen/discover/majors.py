@@ -36,10 +36,12 @@ class Majors:
     Attributes:
         known: whether it could be read and has any of them; if not, nothing can be said of any node.
         by_driver: the major by the driver's whole name (`nvidia-caps` is not `nvidia-caps-imex-channels`).
+        of_others: whether nodes of others' drivers are looked at, of which nothing is known at all.
     """
 
     known: bool
     by_driver: dict[str, int]
+    of_others: bool = False
 
     def of(self, stem: str) -> int | None:
         """Return the major of nodes whose name without its number is `stem`; None if their driver has none.

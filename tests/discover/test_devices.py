@@ -114,3 +114,13 @@ def test_a_node_behind_a_link_keeps_its_name_in_the_container() -> None:
     entries = {**minimal_entries(), "/dev/nvidia-uvm": link("elsewhere/uvm"), "/dev/elsewhere/uvm": char(511, 0)}
     node = inventory_of(entries).control_nodes[1]
     assert (node.path, node.host_path) == ("/dev/nvidia-uvm", "/dev/elsewhere/uvm")
+
+
+@pytest.mark.parametrize("numbers", [(1, 1), (8, 0), (233, 0), (383, 7)])
+def test_where_procfs_tells_no_numbers_another_device_is_not_taken_for_one_of_the_drivers(
+    numbers: tuple[int, int],
+) -> None:
+    entries = {**minimal_entries(), "/dev/nvidia-uvm": char(*numbers)}
+    assert "/proc/devices" not in entries
+    is_other = f"/dev/nvidia-uvm is {numbers[0]}:{numbers[1]}, which is no device of NVIDIA's"
+    assert refusal(entries) == f"{is_other}; create with: cdigen nodes --create"

@@ -11,7 +11,7 @@ from cdigen.commands.rebuilding import Rebuilder
 from cdigen.commands.target import OpenTarget, Target
 from cdigen.doctor.checks import diagnose
 from cdigen.doctor.programs import Answer
-from tests.discover.test_failed_reads import a_host_with_everything
+from tests.discover.outcomes import a_host_with_everything
 from tests.doctor.contexts import context_of, lines
 from tests.host.failing import FailingHost
 from tests.hosts import LIBDIR, VERSION, host_of, text, unreadable

@@ -1,0 +1,69 @@
+"""What becomes of the specs of all modes of a host: the spec, or the kind of error in its place."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from cdigen.commands.planning import Planner
+from cdigen.commands.rendering import render_plan
+from cdigen.commands.target import OpenTarget, Target
+from cdigen.errors import CdigenError, FileError
+from cdigen.plan.options import BuildOptions
+from tests.classes import all_class_entries
+from tests.hosts import LIBDIR, VERSION, Entries, library, link, linker_cache, mig_entries, program, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cdigen.host import Host
+    from cdigen.plan.options import Mode
+
+MODES: tuple[Mode, ...] = ("auto", "management", "imex", "nvswitch", "gds", "gdrcopy", "mofed")
+OPTIONS = BuildOptions(ipc=True, compat32=True)
+
+Outcome = bytes | str
+"""A spec, or the name of the error that is in its place."""
+
+
+def a_host_with_everything() -> Entries:
+    """Return a host on which every finder finds something, behind links where hosts have them."""
+    icd = json.dumps({"file_format_version": "1.0.0", "ICD": {"library_path": "/opt/links/libGLX_nvidia.so.0"}})
+    return {
+        **all_class_entries(),
+        **mig_entries(0, (1, 0), (2, 0)),
+        "/etc/ld.so.cache": linker_cache(f"{LIBDIR}/libcuda.so.1"),
+        f"{LIBDIR}/nvidia/current/libnvidia-encode.so.{VERSION}": library("libnvidia-encode.so.1"),
+        f"{LIBDIR}/libnvidia-encode.so.1": link("/etc/alternatives/encode"),
+        "/etc/alternatives/encode": link(f"{LIBDIR}/nvidia/current/libnvidia-encode.so.{VERSION}"),
+        f"{LIBDIR}/libGLX_nvidia.so.{VERSION}": library("libGLX_nvidia.so.0"),
+        "/opt/links/libGLX_nvidia.so.0": link(f"{LIBDIR}/libGLX_nvidia.so.{VERSION}"),
+        f"/usr/lib/i386-linux-gnu/libnvcuvid.so.{VERSION}": library("libnvcuvid.so.1", "i386"),
+        "/usr/bin/nvidia-debugdump": link("/opt/nvidia/nvidia-debugdump"),
+        "/opt/nvidia/nvidia-debugdump": program(),
+        "/etc/vulkan/icd.d/nvidia_icd.json": text(icd),
+        f"{LIBDIR}/xorg/modules/drivers/nvidia_drv.so": library(None),
+        "/run/nvidia-persistenced/socket": {"kind": "socket"},
+        "/proc/driver/nvidia-caps/mig-minors": text("gpu0/gi1/access 12\n"),
+    }
+
+
+def outcomes(host: Callable[[], Host]) -> dict[Mode, Outcome]:
+    """Return what becomes of the spec of every mode; `host` opens the host."""
+    found: dict[Mode, Outcome] = {}
+    try:
+        opened = OpenTarget(host=host(), driver_root="/", dev_root=None)
+        planner = Planner(Target(ask_nvml="auto"), opened=opened)
+    except CdigenError as error:
+        return dict.fromkeys(MODES, name_of(error))
+    for mode in MODES:
+        try:
+            found[mode] = render_plan(planner.plan(OPTIONS.for_mode(mode)), "json")
+        except CdigenError as error:
+            found[mode] = name_of(error)
+    return found
+
+
+def name_of(error: CdigenError) -> str:
+    """Return the kind of an error; all that could not be read are one."""
+    return "FileError" if isinstance(error, FileError) else type(error).__name__
