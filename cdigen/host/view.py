@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 from cdigen.errors import CdigenError, one_line
+from cdigen.host.host import HostReadError
 
 if TYPE_CHECKING:
     from cdigen.host.host import Entry, Host
 
 MAX_LINKS = 40
 """How many links one resolution follows: MAXSYMLINKS of the kernel, include/linux/namei.h."""
+
+MAX_PATH = 4095
+"""The most bytes of a path and of a link's target: PATH_MAX of include/uapi/linux/limits.h, less the NUL."""
 
 
 class LinkError(CdigenError):
@@ -36,7 +42,8 @@ class View:
         """See the host from `root`, an absolute path on the host; its own links are resolved by the host's `/`."""
         self.host = host
         self._entries: dict[str, Entry | None] = {}
-        self._resolved: dict[str, str | None] = {}
+        self._resolved: dict[str, tuple[str | None, int]] = {}
+        self._followed: dict[str, tuple[str | None, int]] = {}
         self._prefix = ""
         if root != "/":
             self._prefix = (View(host).resolve(root) or root).rstrip("/")
@@ -60,14 +67,43 @@ class View:
 
         Raises:
             LinkError: more than `MAX_LINKS` links.
-            HostReadError: a directory on the way may not be searched.
+            HostReadError: a directory on the way may not be searched, or a path of more than `MAX_PATH` bytes.
         """
-        if path not in self._resolved:
-            self._resolved[path] = self._resolve(path)
-        return self._resolved[path]
+        known = self._resolved.get(path)
+        if known is None:
+            known = self._resolved[path] = self._look(path)
+        if known[1] > MAX_LINKS:
+            raise LinkError(self.host_path(path))
+        return known[0]
 
-    def _resolve(self, path: str) -> str | None:
-        done = ""
+    def _look(self, path: str) -> tuple[str | None, int]:
+        """Return where `path` leads, and the links on the way; its directory is remembered for what else is in it."""
+        parent, _, name = path.rpartition("/")
+        if not parent or name in ("", ".", "..") or len(path) > MAX_PATH // 4:
+            return self._walk("", path, 0)
+        above = self._resolved.get(parent)
+        if above is None:
+            above = self._resolved[parent] = self._walk("", parent, 0)
+        directory, links = above
+        if directory is None or links > MAX_LINKS:
+            return above
+        found, more = self._walk("" if directory == "/" else directory, name, 0)
+        return found, links + more
+
+    def _walk(self, directory: str, path: str, depth: int) -> tuple[str | None, int]:
+        """Return where `path` leads from `directory`, which is resolved, and the links on the way.
+
+        Args:
+            directory: "" is the root.
+            path: a path or a link's target.
+            depth: how many links are being followed already.
+
+        Returns:
+            More than `MAX_LINKS` links, if there are: then the walk has ended somewhere.
+        """
+        if len(path) > MAX_PATH // 4 and len(path.encode(errors="replace")) > MAX_PATH:
+            raise HostReadError(self.host_path(path), os.strerror(errno.ENAMETOOLONG), number=errno.ENAMETOOLONG)
+        done = "" if path.startswith("/") else directory
         rest = path.split("/")[::-1]
         links = 0
         while rest:
@@ -79,20 +115,33 @@ class View:
                 continue
             candidate = f"{done}/{part}"
             entry = self.lstat(candidate)
-            if entry is None:
-                return None
-            if entry.kind == "link":
-                links += 1
-                if links > MAX_LINKS:
-                    raise LinkError(self.host_path(path))
-                if entry.target.startswith("/"):
-                    done = ""
-                rest.extend(entry.target.split("/")[::-1])
-            elif entry.kind != "dir" and rest:  # also for a slash at the end
-                return None
-            else:
-                done = candidate
-        return done or "/"
+            if entry is not None and entry.kind == "link":
+                led, more = self._follow(candidate, done, entry.target, depth)
+                links += more
+                if led is None or links > MAX_LINKS:
+                    return None, links
+                candidate = "" if led == "/" else led
+                entry = self.lstat(led)
+            if entry is None or (entry.kind != "dir" and rest):  # also for a slash at the end
+                return None, links
+            done = candidate
+        return done or "/", links
+
+    def _follow(self, link: str, directory: str, target: str, depth: int) -> tuple[str | None, int]:
+        """Return where a link in `directory` leads, and how many links that takes with itself.
+
+        It is remembered: however many paths lead through a link, its target is walked once.
+        """
+        known = self._followed.get(link)
+        if known is not None:
+            return known
+        if depth >= MAX_LINKS:
+            return None, MAX_LINKS + 1
+        found, links = self._walk(directory, target, depth + 1)
+        # Of a link below others that was given up because of these, it is not known where it leads by itself.
+        if links < MAX_LINKS or depth == 0:
+            self._followed[link] = found, links + 1
+        return found, links + 1
 
     def find(self, path: str) -> tuple[str, Entry] | None:
         """Return the resolved path and what is there; None if it leads to nothing.

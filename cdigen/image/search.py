@@ -89,10 +89,10 @@ class Search:
         return library is not None and library.is_drivers and library.version is None
 
     def resolve(self, path: str) -> str | None:
-        """Return where a path leads; None if nowhere, also for a cycle of links."""
+        """Return where a path leads; None if nowhere, also for a cycle of links and what is too long for the kernel."""
         try:
             return self._view.resolve(path)
-        except LinkError:
+        except (LinkError, HostReadError):
             return None
 
     def is_mount_directory(self, directory: str) -> bool:

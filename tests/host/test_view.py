@@ -9,11 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cdigen.host import LinkError, View
+from cdigen.host import HostReadError, LinkError, View
 from cdigen.host.live import LiveHost
 from cdigen.host.snapshot import SnapshotHost
 from tests.host.kernel import TOO_MANY_LINKS, Lookup, resolve_in_root
 from tests.hosts import link, text
+from tests.work import calls_of
 
 PARTS = st.sampled_from(["a", "b", "c", "..", ".", ""])
 PATHS = st.builds(lambda head, parts: head + "/".join(parts), st.sampled_from(["", "/"]), st.lists(PARTS, max_size=6))
@@ -136,3 +137,43 @@ def test_what_is_not_there_is_none_for_every_question() -> None:
 def test_a_root_that_is_not_there_has_nothing_in_it() -> None:
     view = View(SnapshotHost({"/a": text("x")}), "/run/driver/")
     assert (view.find("/a"), view.names("/"), view.host_path("/a")) == (None, (), "/run/driver/a")
+
+
+STEPS = "d/../" * 815
+
+
+def test_a_link_is_walked_once_however_many_paths_lead_through_it() -> None:
+    entries = {"/d": {"kind": "dir"}, "/l0": link(f"{STEPS}d"), "/d/x": text("")}
+    entries |= {f"/l{number}": link(f"{STEPS}l{number - 1}") for number in range(1, 39)}
+
+    def resolve(paths: int) -> int:
+        view = View(SnapshotHost(entries))
+
+        def work() -> None:
+            for number in range(paths):
+                assert view.resolve(f"/l38/{number}") is None
+
+        return calls_of(work, most=2_000_000)
+
+    assert resolve(1000) - resolve(1) < 50 * 999
+
+
+def test_a_link_that_is_given_up_among_others_is_followed_by_itself() -> None:
+    entries = {f"/{number}": link(f"{number - 1}") for number in range(1, 100)}
+    view = View(SnapshotHost({"/0": text("x"), **entries}))
+    for number in (99, 41, 60, 40, 41, 39):
+        found = lookup(view, f"/{number}")
+        assert found == (Lookup("/0") if number <= 40 else TOO_MANY_LINKS)
+
+
+@pytest.mark.parametrize(
+    "entries", [{"/a": link("d/" * 2047 + "dd")}, {"/a": link("é" * 2048)}], ids=["parts", "bytes"]
+)
+def test_a_target_that_is_longer_than_the_kernels_paths_is_refused_as_there(
+    entries: dict[str, dict[str, object]],
+) -> None:
+    with pytest.raises(HostReadError) as caught:
+        View(SnapshotHost(entries)).resolve("/a")
+    assert caught.value.reason == "File name too long"
+    assert not caught.value.is_failure
+    assert View(SnapshotHost({"/a": link("./" * 2047 + "b"), "/b": text("")})).resolve("/a") == "/b"
