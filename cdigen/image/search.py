@@ -68,7 +68,7 @@ class Search:
             return
 
     def _resolve_all(self, directories: dict[str, None] | tuple[str, ...] | list[str]) -> list[str]:
-        return [self.resolve(directory) or directory for directory in directories]
+        return [*dict.fromkeys(self.resolve(directory) or directory for directory in directories)]
 
     def _find_mounted(self) -> dict[str, str]:
         """Return the files on which a mount comes to lie, each with the mount's target."""

@@ -143,7 +143,7 @@ STEPS = "d/../" * 815
 
 
 def test_a_link_is_walked_once_however_many_paths_lead_through_it() -> None:
-    entries = {"/d": {"kind": "dir"}, "/l0": link(f"{STEPS}d"), "/d/x": text("")}
+    entries: dict[str, dict[str, object]] = {"/d": {"kind": "dir"}, "/l0": link(f"{STEPS}d"), "/d/x": text("")}
     entries |= {f"/l{number}": link(f"{STEPS}l{number - 1}") for number in range(1, 39)}
 
     def resolve(paths: int) -> int:
