@@ -374,6 +374,19 @@ def test_what_cannot_be_installed_is_said_in_a_line(tmp_path: Path, variables: d
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interpreter_whose_path_a_line_cannot_have_is_refused(tmp_path: Path) -> None:
+    interpreter = tmp_path / "a\nb"
+    interpreter.symlink_to(PYTHON)
+    destination = tmp_path / "destination"
+    destination.mkdir()
+
+    done = run(SOURCES / "install", "install", DESTDIR=str(destination), INSTALL_PYTHON=str(interpreter))
+
+    reason = "is at a path that pyvenv.cfg cannot have; name another with INSTALL_PYTHON=PATH"
+    assert (done.returncode, done.stdout) == (1, f"install: {tmp_path}/a?b {reason}\n")
+    assert list(destination.iterdir()) == []
+
+
 def test_a_prefix_of_every_character_that_it_may_have_is_one_that_runs(tmp_path: Path) -> None:
     prefix = f"{tmp_path}/-Az0_.,+=@~-"
     places = {"UNITDIR": f"{tmp_path}/units", "UDEVDIR": f"{tmp_path}/udev", "SYSCONFDIR": f"{tmp_path}/e,t=c"}

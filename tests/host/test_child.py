@@ -135,6 +135,17 @@ def test_the_work_has_neither_our_streams_nor_our_environment_nor_core_files() -
     assert dict(os.environ) == environment
 
 
+def test_signals_that_our_process_handles_end_the_work() -> None:
+    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = {number: signal.signal(number, lambda *_: None) for number in handled}
+    try:
+        for number in handled:
+            assert refusal(ended_by(number)) == f"ended by signal {number.name}"
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_no_descriptor_stays_open() -> None:
     def descriptors() -> int:
         return len(os.listdir("/proc/self/fd"))
