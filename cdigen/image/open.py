@@ -45,11 +45,12 @@ def open_image(path: str) -> Image:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            store = DirectoryStore(path)
-            if store.size("oci-layout") is None or store.size("index.json") is None:
-                return _open_root(path)
+            budget = Budget()
+            store = DirectoryStore(path, budget)
             try:
-                return _merge(store, find_oci_pieces(store), "OCI layout", Budget())
+                if store.size("oci-layout") is None or store.size("index.json") is None:
+                    return _open_root(path)
+                return _merge(store, find_oci_pieces(store), "OCI layout", budget)
             finally:
                 store.close()
         if not stat.S_ISREG(mode):

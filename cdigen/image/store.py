@@ -19,12 +19,17 @@ if TYPE_CHECKING:
     from cdigen.image.stream import Budget, Stream
 
 _MAX_JSON = 4 << 20  # manifests and configurations have some kilobytes; the OCI distribution spec asks for 4 MiB
+_MAX_ALL_JSON = 16 << 20
 _MAX_PIECES = 10_000
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class Store(ABC):
     """Named pieces. Names are relative paths."""
+
+    def __init__(self) -> None:
+        self._json_left = _MAX_ALL_JSON
 
     @abstractmethod
     def size(self, name: str) -> int | None:
@@ -61,6 +66,9 @@ class Store(ABC):
             raise ParseError(f"{one_line(name)} is missing")
         if size > _MAX_JSON:
             raise ParseError(f"{one_line(name)}: {size} bytes, more than {_MAX_JSON}")
+        self._json_left -= size
+        if self._json_left < 0:
+            raise ParseError(f"more than {_MAX_ALL_JSON >> 20} MiB of manifests and configurations")
         try:
             return parse_document(self.open(name).read(size), is_json=True)
         except ParseError as error:
@@ -68,25 +76,62 @@ class Store(ABC):
 
 
 class DirectoryStore(Store):
-    """The files of a directory."""
+    """The files of a directory, which is opened once. No link below it is followed."""
 
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
+    def __init__(self, directory: str, budget: Budget) -> None:
+        """Open `directory`; what is read of its files counts in `budget`.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        super().__init__()
+        self._budget = budget
+        self._directory = os.open(directory, _DIRECTORY_FLAGS & ~os.O_NOFOLLOW)
         self._file: BinaryIO | None = None
 
     def size(self, name: str) -> int | None:
         """Return the size of a regular file; None if it is not there."""
         try:
-            status = os.lstat(f"{self._directory}/{name}")
-        except (FileNotFoundError, NotADirectoryError):
+            above, last = self._above(name)
+        except (FileNotFoundError, NotADirectoryError):  # a link in the way is none either
             return None
+        try:
+            status = os.stat(last, dir_fd=above, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        finally:
+            os.close(above)
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def open(self, name: str) -> Stream:
         """Return the bytes of a file."""
-        self.close()
-        self._file = open(f"{self._directory}/{name}", "rb", opener=lambda path, _: os.open(path, _FLAGS))  # noqa: SIM115 - see close
-        return FileStream(self._file)
+        self._close_file()
+        above, last = self._above(name)
+        try:
+            self._file = open(os.open(last, _FLAGS, dir_fd=above), "rb")  # noqa: SIM115 - see close
+        except OSError as error:
+            error.filename = name
+            raise
+        finally:
+            os.close(above)
+        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            raise ParseError(f"{one_line(name)} is no regular file any more")
+        return FileStream(self._file, budget=self._budget)
+
+    def _above(self, name: str) -> tuple[int, str]:
+        """Return a descriptor of the directory that holds a file, which is the caller's, and the file's last name."""
+        *directories, last = name.split("/")
+        at = os.dup(self._directory)
+        for directory in directories:
+            try:
+                below = os.open(directory, _DIRECTORY_FLAGS, dir_fd=at)
+            except OSError as error:
+                error.filename = name
+                raise
+            finally:
+                os.close(at)
+            at = below
+        return at, last
 
     def place(self, name: str) -> int:
         """Return 0: a file is as cheap as another."""
@@ -94,7 +139,11 @@ class DirectoryStore(Store):
         return 0
 
     def close(self) -> None:
-        """Close the file that was opened last."""
+        """Close the directory, and the file that was opened last."""
+        self._close_file()
+        os.close(self._directory)
+
+    def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -110,7 +159,9 @@ class ArchiveStore(Store):
             ParseError: no tar archive, truncated, or damaged.
             OSError: it cannot be read.
         """
-        self._whole: Callable[[], Stream] = lambda: decompress(FileStream(file), budget)
+        super().__init__()
+        self._budget = budget
+        self._whole: Callable[[], Stream] = lambda: decompress(FileStream(file, budget=budget), budget)
         self._is_plain = not is_compressed(FileStream(file))
         self._file = file
         self._members: dict[str, tuple[int, int]] = {}
@@ -144,7 +195,7 @@ class ArchiveStore(Store):
         """Return the bytes of a member."""
         start, size = self._members[name]
         if self._is_plain:
-            return FileStream(self._file, start, size)
+            return FileStream(self._file, start, size, budget=self._budget)
         if self._part is not None:
             self._at -= self._part.left  # it was counted as read to its end
         if self._stream is None or self._at > start:

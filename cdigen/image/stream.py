@@ -8,12 +8,13 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from cdigen.errors import ParseError
-from cdigen.image.limits import MAX_UNPACKED
+from cdigen.image.limits import MAX_RATIO, MAX_UNPACKED, MEMBER_COST, MIN_UNPACKED
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
 _CHUNK = 1 << 18
+_SLICE = 1 << 14
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 TRUNCATED = "truncated"
@@ -41,11 +42,39 @@ class Stream(ABC):
         return True
 
 
+class Budget:
+    """How many bytes may still be decompressed from one image."""
+
+    def __init__(self) -> None:
+        self._left = MAX_UNPACKED
+        self._earned = MIN_UNPACKED
+
+    def earn(self, size: int) -> None:
+        """Count `size` bytes that were read from the disk."""
+        self._earned += size * MAX_RATIO
+
+    def take(self, size: int) -> None:
+        """Count `size` bytes that were decompressed, at whatever level.
+
+        Raises:
+            ParseError: that is more than there may be.
+        """
+        self._left -= size
+        self._earned -= size
+        if self._left < 0:
+            raise ParseError(f"more than {MAX_UNPACKED >> 30} GiB when decompressed")
+        if self._earned < 0:
+            raise ParseError(f"more than {MAX_RATIO} times as large when decompressed, which no image is")
+
+
 class FileStream(Stream):
     """A part of a file that can seek."""
 
-    def __init__(self, file: BinaryIO, start: int = 0, size: int | None = None) -> None:
-        """Read `size` bytes of `file` from byte `start`; by default to its end."""
+    def __init__(
+        self, file: BinaryIO, start: int = 0, size: int | None = None, *, budget: Budget | None = None
+    ) -> None:
+        """Read `size` bytes of `file` from byte `start`, by default to its end; `budget` earns what is read."""
+        self._budget = budget
         self._file = file
         self._at = start
         self._end = file.seek(0, os.SEEK_END) if size is None else start + size
@@ -55,29 +84,14 @@ class FileStream(Stream):
         self._file.seek(self._at)
         data = self._file.read(max(0, min(size, self._end - self._at)))
         self._at += len(data)
+        if self._budget is not None:
+            self._budget.earn(len(data))
         return data
 
     def skip(self, size: int) -> bool:
         """Pass over `size` bytes; False if there are not so many."""
         self._at += size
         return self._at <= self._end
-
-
-class Budget:
-    """How many bytes may still be decompressed from one image."""
-
-    def __init__(self) -> None:
-        self._left = MAX_UNPACKED
-
-    def take(self, size: int) -> None:
-        """Count `size` bytes.
-
-        Raises:
-            ParseError: that is more than there may be.
-        """
-        self._left -= size
-        if self._left < 0:
-            raise ParseError(f"more than {MAX_UNPACKED >> 30} GiB when decompressed")
 
 
 class GzipStream(Stream):
@@ -88,6 +102,7 @@ class GzipStream(Stream):
         self._budget = budget
         self._inflate = zlib.decompressobj(wbits=31)
         self._input = b""
+        self._at = 0
         self._ready = b""
 
     def read(self, size: int) -> bytes:
@@ -104,19 +119,25 @@ class GzipStream(Stream):
     def _fill(self) -> bool:
         """Decompress some more, at most a chunk; False at the end."""
         while not self._ready:
+            if self._at >= len(self._input):
+                self._input, self._at = self._source.read(_CHUNK), 0
+                if not self._input:
+                    if self._inflate.eof:
+                        return False
+                    raise ParseError(TRUNCATED)
             if self._inflate.eof:
-                self._input = self._inflate.unused_data or self._source.read(_CHUNK)
-                if not self._input.strip(b"\0"):  # gzip(1) passes over zeros after a member
+                # gzip(1) passes over zeros after a member.
+                if not self._input[self._at] and not self._input[self._at :].strip(b"\0"):
                     return False
                 self._inflate = zlib.decompressobj(wbits=31)
-            data = self._input or self._source.read(_CHUNK)
-            if not data:
-                raise ParseError(TRUNCATED)
+                self._budget.take(MEMBER_COST)
+            # In slices, as a member hands back what is after it: of many short ones each would copy all the others.
+            data = self._input[self._at : self._at + _SLICE]
             try:
                 self._ready = self._inflate.decompress(data, _CHUNK)
             except zlib.error as error:
                 raise ParseError(f"damaged gzip data ({error})") from error
-            self._input = self._inflate.unconsumed_tail
+            self._at += len(data) - len(self._inflate.unconsumed_tail) - len(self._inflate.unused_data)
             self._budget.take(len(self._ready))
         return True
 

@@ -15,8 +15,10 @@ from cdigen.errors import CdigenError, DocumentError, FileError, ParseError
 from cdigen.image import Image, Layer, open_image
 from cdigen.image.kept import Keeper
 from cdigen.image.layer import LayerReader
+from cdigen.image.store import DirectoryStore
 from cdigen.image.stream import Budget, FileStream, GzipStream
 from tests.image.archives import config, digest, docker_pieces, layer, oci_pieces
+from tests.work import calls_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -258,6 +260,7 @@ def test_a_huge_file_costs_no_memory_and_a_bomb_ends() -> None:
     bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
     data = bomb.compress(bytes(1 << 20)) + bomb.flush()
     budget = Budget()
+    budget.earn(1 << 30)
     budget.take((128 << 30) - (1 << 19))
     stream = GzipStream(FileStream(io.BytesIO(data)), budget)
     with pytest.raises(ParseError) as caught:
@@ -333,3 +336,68 @@ def test_the_configuration_may_say_nothing(tmp_path: Path) -> None:
     image = open_image(str(write(tmp_path / "x", layer(pieces))))
     assert (image.layers, image.env) == ((Layer(name="0/layer.tar"),), {"A": ""})
     assert json.loads(config(LAYERS))["history"][0]["empty_layer"]
+
+
+# --- what was made to cost more than it is worth ---
+
+
+def test_what_is_compressed_twice_is_refused_by_its_ratio(tmp_path: Path) -> None:
+    pieces = docker_pieces(LAYERS[:1]) | {"0/layer.tar": gzip.compress(layer({"zeros": bytes(400 << 20)}))}
+    path = write(tmp_path / "x", gzip.compress(layer(pieces)))
+    assert path.stat().st_size < 20_000
+    assert error(path) == (
+        "IMAGE: layer 0/layer.tar: more than 1100 times as large when decompressed, which no image is; " + ADVICE
+    )
+
+
+def test_a_file_of_zeros_in_a_layer_is_as_small_as_gzip_makes_it(tmp_path: Path) -> None:
+    layers = [layer({"swap": bytes(400 << 20), "usr/lib/x": b"1"})]
+    path = write(tmp_path / "x", layer(oci_pieces(layers)))
+    assert path.stat().st_size < 1 << 20
+    assert merged(open_image(str(path)))["/swap"] == ("file", 0)
+
+
+def test_gzip_members_without_content_cost_as_if_they_had_some() -> None:
+    empty = gzip.compress(b"") * 100_000
+    stream = GzipStream(FileStream(io.BytesIO(empty)), Budget())
+    with pytest.raises(ParseError) as caught:
+        stream.read(1)
+    assert str(caught.value) == "more than 1100 times as large when decompressed, which no image is"
+
+
+def test_many_short_gzip_members_cost_in_proportion() -> None:
+    def calls(members: int) -> int:
+        data = gzip.compress(b"x" * 100) * members
+        stream = GzipStream(FileStream(io.BytesIO(data)), Budget())
+        return calls_of(lambda: stream.read(100 * members))
+
+    assert calls(8000) < 9 * calls(1000)
+    assert calls(8000) < 8000 * 15
+
+
+def test_a_layout_is_read_below_its_directory_alone(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "root", oci_pieces(LAYERS))
+    (root / "blobs").rename(tmp_path / "outside")
+    (root / "blobs").symlink_to(tmp_path / "outside")
+    (name,) = json.loads((root / "index.json").read_text())["manifests"]
+    assert error(root) == f"IMAGE: blobs/sha256/{name['digest'][7:]} is missing; {ADVICE}"
+
+
+def test_a_piece_that_becomes_a_fifo_is_no_piece(tmp_path: Path) -> None:
+    store = DirectoryStore(str(write_files(tmp_path, {"index.json": b"{}"})), Budget())
+    assert store.size("index.json") == 2
+    (tmp_path / "index.json").unlink()
+    os.mkfifo(tmp_path / "index.json")
+    assert store.size("index.json") is None
+    with pytest.raises(ParseError) as caught:
+        store.open("index.json")
+    assert str(caught.value) == "index.json is no regular file any more"
+    store.close()
+
+
+def test_the_json_of_an_image_is_bounded_together(tmp_path: Path) -> None:
+    names = [f"blobs/sha256/{number:02x}" for number in range(5)]
+    index = {"manifests": [{"digest": f"sha256:{name[13:]}"} for name in names]}
+    filled = b'{"manifests": []}' + b" " * ((4 << 20) - 17)
+    pieces = {"index.json": json.dumps(index).encode(), **dict.fromkeys(names, filled)}
+    assert error_of(tmp_path, pieces) == "more than 16 MiB of manifests and configurations"
