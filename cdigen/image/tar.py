@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.errors import ParseError
-from cdigen.image.limits import MAX_PATH
+from cdigen.host.view import MAX_PATH
 from cdigen.image.stream import TRUNCATED
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 _ZEROS = bytes(BLOCK)
+_ASCII = bytes(range(128))
 _MAX_EXTENSION = 1 << 20  # a pax header; those of real layers have file capabilities and some hundred bytes
+_MAX_EXTENSIONS = 16  # headers of one entry; there are two with long names, two of pax, and blocks of a sparse map
+_MAX_SPARSE_BLOCKS = 100_000  # 21 pieces each
+_MAX_RECORDS = 100  # of one pax header
 _MAX_SIZE = 1 << 50
 
 _KINDS: dict[bytes, Kind] = {b"2": "link", b"3": "char", b"4": "block", b"5": "dir", b"6": "fifo"}
@@ -66,9 +70,13 @@ class TarReader:
             ParseError: no tar archive, truncated, or damaged.
         """
         extension: dict[str, str] = {}
+        extensions = 0
         while (header := self._header()) is not None:
             kind, size = header[156:157], self._size(header[124:136])
             if kind in b"xgLK" and kind:
+                extensions += 1
+                if extensions > _MAX_EXTENSIONS:
+                    raise ParseError(f"more than {_MAX_EXTENSIONS} headers of one entry at byte {self._at - BLOCK}")
                 if size > _MAX_EXTENSION:
                     raise ParseError(f"a header of {size} bytes at byte {self._at - BLOCK}")
                 self._unread = size + -size % BLOCK
@@ -82,6 +90,7 @@ class TarReader:
                 self._skip_sparse_map(header)
             yield self._member(header, kind, size, extension)
             extension = {}
+            extensions = 0
 
     def read(self, size: int) -> bytes:
         """Return the next `size` bytes of the current entry's content, which it must have."""
@@ -113,7 +122,7 @@ class TarReader:
         # As if the eight bytes of the sum were blanks; some wrote the sum of signed bytes.
         total = sum(block) - sum(block[148:156]) + 8 * 32
         if wanted != total:
-            total -= 256 * sum(byte > 127 for byte in block[:148] + block[156:])
+            total -= 256 * len((block[:148] + block[156:]).translate(None, _ASCII))
         if wanted != total:
             raise ParseError("not a tar archive" if self._at == BLOCK else f"damaged at byte {self._at - BLOCK}")
         return block
@@ -132,7 +141,11 @@ class TarReader:
 
     def _skip_sparse_map(self, header: bytes) -> None:
         more = header[482:483] not in (b"\0", b"0")
+        blocks = 0
         while more:
+            blocks += 1
+            if blocks > _MAX_SPARSE_BLOCKS:
+                raise ParseError(f"a sparse map of more than {_MAX_SPARSE_BLOCKS} blocks")
             block = self._take(BLOCK)
             more = block[504:505] not in (b"\0", b"0")
 
@@ -143,8 +156,8 @@ class TarReader:
             if header[257:263] == b"ustar\0" and (prefix := _text(header[345:500])):
                 name = f"{prefix}/{name}"
         target = extension.get("linkpath") or _text(header[157:257])
-        if max(len(name), len(target)) > MAX_PATH:
-            raise ParseError(f"a name of more than {MAX_PATH} characters at byte {self._at - BLOCK}")
+        if max(len(text.encode(errors="surrogateescape")) for text in (name, target)) > MAX_PATH:
+            raise ParseError(f"a name of more than {MAX_PATH} bytes at byte {self._at - BLOCK}")
         if kind in _KINDS:
             return Member(name=name, kind=_KINDS[kind], target=target if kind == b"2" else "")
         if kind == b"1":
@@ -170,8 +183,11 @@ def _decimal(digits: str) -> int:
 def _parse_pax(data: bytes) -> dict[str, str]:
     """Return the records of a pax header, each `<length> <key>=<value>` and a line feed."""
     records = {}
-    at = 0
+    at = count = 0
     while at < len(data):
+        count += 1
+        if count > _MAX_RECORDS:
+            raise ParseError(f"a pax header of more than {_MAX_RECORDS} records")
         space = data.find(b" ", at, at + 9)
         digits = data[at:space] if space > at else b""
         end = at + int(digits) if digits.isdigit() else 0

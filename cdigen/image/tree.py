@@ -14,7 +14,7 @@ from cdigen.errors import ParseError, one_line
 from cdigen.host import Entry, Host, HostReadError
 from cdigen.host.host import matching
 from cdigen.host.view import MAX_LINKS
-from cdigen.image.limits import MAX_DEPTH, MAX_ENTRIES
+from cdigen.image.limits import MAX_DEPTH, MAX_ENTRIES, STEPS, STEPS_PER_ENTRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
+_TOO_MANY_STEPS = "directories and links that take more steps to follow than those of any image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Tree(Host):
         self._root = Node("dir", 0)
         self._max_entries = max_entries
         self._counted = 0
+        self._steps = STEPS
 
     def apply(self, changes: Iterable[Change], layer: int, *, has_whiteouts: bool = True) -> None:
         """Put a layer on top of what is there.
@@ -136,6 +138,7 @@ class Tree(Host):
 
     def _count(self) -> None:
         self._counted += 1
+        self._steps += STEPS_PER_ENTRY
         if self._counted > self._max_entries:
             raise ParseError(f"more than {self._max_entries} files and directories")
 
@@ -153,6 +156,9 @@ class Tree(Host):
         rest = path.split("/")[::-1]
         walked = ""  # only while no link has been followed
         links = 0
+        self._steps -= len(rest)
+        if self._steps < 0:
+            raise ParseError(_TOO_MANY_STEPS)
         while rest:
             part = rest.pop()
             if part in ("", "."):
@@ -172,7 +178,11 @@ class Tree(Host):
                     raise ParseError(f"/{one_line(path)} leads through more than {MAX_LINKS} symbolic links")
                 if node.target.startswith("/"):
                     del stack[1:]
-                rest.extend(node.target.split("/")[::-1])
+                target = node.target.split("/")[::-1]
+                self._steps -= len(target)
+                if self._steps < 0:
+                    raise ParseError(_TOO_MANY_STEPS)
+                rest.extend(target)
                 continue
             if node is None or node.children is None:
                 if make_in is None:
@@ -193,14 +203,21 @@ class Tree(Host):
         return node
 
     def walk(self) -> Iterator[tuple[str, Node]]:
-        """Return every path with what is there, but for the root itself, each directory's names sorted."""
-        stack = [("", self._root)]
+        """Return every path with what is there, but for the root itself, each directory's names sorted.
+
+        Of a directory only the names are held, not the paths: those of a deep one with many would be far longer.
+        """
+        stack = [("", self._root.children or {}, sorted(self._root.children or (), reverse=True))]
         while stack:
-            path, node = stack.pop()
-            if path:
-                yield path, node
+            directory, children, names = stack[-1]
+            if not names:
+                stack.pop()
+                continue
+            name = names.pop()
+            path, node = f"{directory}/{name}", children[name]
+            yield path, node
             if node.children:
-                stack.extend((f"{path}/{name}", node.children[name]) for name in sorted(node.children, reverse=True))
+                stack.append((path, node.children, sorted(node.children, reverse=True)))
 
     def lstat(self, path: str) -> Entry | None:
         """Return what is at `path`."""

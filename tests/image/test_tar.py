@@ -112,8 +112,18 @@ def test_a_size_in_base_256_is_read() -> None:
         (header(type=b"0", size=b"999"), "a size that is not an octal number at byte 0"),
         (header(type=b"0", size=b"\xff" * 12), "a size below zero or beyond any file system at byte 0"),
         (b"\x1f\x8b" + b"x" * 100, "damaged gzip data (Error -3 while decompressing data: unknown compression method)"),
+        (header(type=b"g", size=b"0") * 17, "more than 16 headers of one entry at byte 8192"),
+        (
+            header(type=b"x", size=b"770") + (b"5 a=\n" * 101).ljust(512, b"\0"),
+            "a pax header of more than 100 records",
+        ),
+        (layer({"é" * 2048: b""}), "a name of more than 4095 bytes at byte 5120"),
+        (
+            header(type=b"S", sparse=b"\1") + (bytes(504) + b"\1" + bytes(7)) * 100_001,
+            "a sparse map of more than 100000 blocks",
+        ),
     ],
-    ids=range(14),
+    ids=range(18),
 )
 def test_what_is_no_archive_or_damaged_says_so(data: bytes, expected: str) -> None:
     assert reason(data) == expected

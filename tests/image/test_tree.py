@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cdigen.errors import ParseError
 from cdigen.image.tree import Change, Tree
+from tests.work import calls_of, peak_of
 
 
 def merge(*layers: list[Change]) -> dict[str, tuple[str, int]]:
@@ -122,6 +123,36 @@ def test_every_entry_and_every_directory_that_is_made_counts() -> None:
         with pytest.raises(ParseError) as caught:
             Tree(2).apply(changes, 0)
         assert str(caught.value) == "more than 2 files and directories"
+
+
+def test_links_that_lead_through_each_other_are_refused_before_they_cost_much() -> None:
+    steps = "d/../" * 815
+    changes = [directory("d"), link("l0", f"{steps}d")]
+    changes += [link(f"l{number}", f"{steps}l{number - 1}") for number in range(1, 39)]
+    changes += [file(f"l38/{number}") for number in range(1000)]
+
+    def work() -> None:
+        assert reason(changes) == ("directories and links that take more steps to follow than those of any image")
+
+    assert calls_of(work) < 1_000_000
+
+
+def test_a_layer_of_deep_names_that_is_applied_again_and_again_is_refused() -> None:
+    deep = [file(f"{'d/' * 190}{number}") for number in range(100)]
+    assert reason(*[deep] * 100) == "directories and links that take more steps to follow than those of any image"
+
+
+def test_links_as_images_have_them_cost_nothing_that_counts() -> None:
+    changes = [directory("usr/lib/x86_64-linux-gnu"), link("lib", "usr/lib")]
+    changes += [file(f"lib/x86_64-linux-gnu/{number}") for number in range(20_000)]
+    assert len(merge(changes)) == 20_004
+
+
+def test_a_walk_holds_one_path_for_each_level() -> None:
+    name = "d" * 200
+    tree = Tree()
+    tree.apply([file(f"{f'{name}/' * 19}{number}") for number in range(5000)], 0)
+    assert peak_of(lambda: sum(1 for _ in tree.walk())) < 1 << 20
 
 
 # --- any layers ---
