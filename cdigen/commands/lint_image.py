@@ -12,6 +12,7 @@ from cdigen.discover.views import open_views
 from cdigen.errors import ParseError, UsageError, one_line
 from cdigen.host import HostReadError, LinkError
 from cdigen.image import open_image
+from cdigen.image.limits import MAX_FOUND
 from cdigen.image.rules import find_driver_files
 from cdigen.parse.procfs import is_driver_version
 from cdigen.report import emit, emit_json, findings_to_json, say_findings
@@ -46,6 +47,10 @@ def run_lint_image(path: str, target: Target, *, driver_version: str | None, as_
     version, source = _find_version(target, driver_version, notes)
     image = open_image(path)
     files = find_driver_files(image, version)
+    found = count(len(files), "driver file") if files else "no driver files"
+    if len(files) > MAX_FOUND:
+        files, found = files[:MAX_FOUND], f"more than {MAX_FOUND} driver files"
+        notes.add("note", "more-driver-files", path, f"more than {MAX_FOUND} driver files; the first are listed")
     if as_json:
         emit_json(
             "lint-image",
@@ -62,10 +67,9 @@ def run_lint_image(path: str, target: Target, *, driver_version: str | None, as_
     else:
         say_findings(notes.findings)
         host = f"a host with driver {version} ({source})" if version else "a host with an unknown driver"
-        what = count(len(files), "driver file") if files else "no driver files"
         kept = image.form if image.form == "directory" else f"{image.form}, {count(len(image.layers), 'layer')}"
         emit(
-            f"{path} ({kept}): found {what}, for {host}",
+            f"{path} ({kept}): found {found}, for {host}",
             *(line for file in files for line in _to_lines(file, image)),
         )
     return 1 if files else 0

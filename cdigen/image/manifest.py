@@ -18,9 +18,10 @@ from cdigen.image.limits import MAX_LAYERS
 if TYPE_CHECKING:
     from cdigen.image.store import Store
 
-_DIGEST = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]+)")
+_DIGEST = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]{1,128})")
 _MAX_MANIFESTS = 100
 _MAX_COMMAND = 200
+_MAX_DIGEST = 200
 
 Json = dict[str, object]
 
@@ -122,7 +123,8 @@ def _pieces(store: Store, names: tuple[str, ...], digests: list[str], config: Js
         commands = [""] * len(names)
     return Pieces(
         layers=tuple(
-            Layer(name=one_line(digest), created_by=command) for digest, command in zip(digests, commands, strict=True)
+            Layer(name=one_line(digest[:_MAX_DIGEST]), created_by=command)
+            for digest, command in zip(digests, commands, strict=True)
         ),
         names=names,
         env=_env(config),

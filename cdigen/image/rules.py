@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cdigen.errors import one_line
 from cdigen.image.kept import PACKAGE_LISTS, is_package_list
+from cdigen.image.limits import MAX_FOUND
 from cdigen.image.names import is_legitimate, is_program, split_library_name
 from cdigen.image.search import PROGRAM_DIRECTORY, Search
 
@@ -59,6 +60,8 @@ class _Suspect:
 def find_driver_files(image: Image, driver_version: str | None) -> tuple[DriverFile, ...]:
     """Return what of the driver is in `image`, sorted by path, what the linker cache has last.
 
+    There are at most `MAX_FOUND` files and one more, which tells that there are more.
+
     Args:
         image: its merged files.
         driver_version: of the host that runs it; None if it is not known.
@@ -104,10 +107,14 @@ def _find_suspects(image: Image, search: Search, driver_version: str | None) -> 
         if code == "driver-library" and not library.suffix:
             continue  # a library to link against: nothing loads it by that name but libcuda's own companions
         if code is not None:
+            if len(found) > MAX_FOUND:
+                break
             found[path] = _Suspect(code, path, node, library.version)
             if node.kind == "file":
                 versions.add(library.version)
     for path, node, suffix in others:
+        if len(found) > MAX_FOUND:
+            break
         if suffix in versions and node.kind == "file":  # a library that nobody has heard of yet
             found[path] = _Suspect("driver-library" if node.size else "empty-file", path, node, suffix)
     return [found[path] for path in sorted(found)]
@@ -176,10 +183,12 @@ def _find_packages(image: Image, search: Search, paths: set[str]) -> dict[str, s
     """Return which package of dpkg's each of `paths` came in, where that is known."""
     names = {path.rpartition("/")[2] for path in paths}
     packages: dict[str, str] = {}
+    seen: set[int] = set()  # hard links to one list are but one
     for list_name in search.names(PACKAGE_LISTS):
         node = image.tree.node(f"{PACKAGE_LISTS}/{list_name}")
-        if node is None or node.content is None or not is_package_list(list_name):
+        if node is None or node.content is None or not is_package_list(list_name) or id(node.content) in seen:
             continue
+        seen.add(id(node.content))
         package = one_line(list_name.removesuffix(".list").partition(":")[0])
         for line in node.content.decode(errors="surrogateescape").splitlines():
             directory, _, name = line.rpartition("/")

@@ -201,3 +201,20 @@ def test_a_directory_below_that_may_not_be_read_exits_7_and_is_named(tmp_path: P
         "",
         (f"cdigen: error: cannot read {tmp_path}/root/closed: Permission denied; name an image that you may read\n"),
     )
+
+
+def test_of_very_many_driver_files_the_first_are_listed(tmp_path: Path, cdigen: Cdigen) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for number in range(600):
+        (root / f"libcuda.so.1.{number}").touch()
+    run = cdigen("lint-image", root, "--driver-version", VERSION)
+    more = "more than 500 driver files"
+    assert (run.code, run.err) == (1, f"cdigen: note: {more}; the first are listed\n")
+    assert run.out.startswith(f"{root} (directory): found {more}, for a host with driver {VERSION}")
+    assert run.out.count("(empty-file)") == 500
+
+    run = cdigen("lint-image", root, "--driver-version", VERSION, "--json")
+    report = json.loads(run.out)
+    assert (run.code, len(report["found"]), find_schema_violations(report, "report")) == (1, 500, ())
+    assert [finding["code"] for finding in report["findings"]] == ["more-driver-files"]
