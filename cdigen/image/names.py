@@ -9,6 +9,8 @@ from cdigen.discover.catalog import BINARIES, LIBRARIES, LibraryRow, matches_ste
 from cdigen.discover.driver import is_version_suffix
 
 _LIBRARY = re.compile(r"(?P<stem>[^/]+?)\.so(?:\.(?P<suffix>[0-9][0-9.]*))?")
+_ROWS = {row.stem: row for row in LIBRARIES}
+_PATTERNS = tuple(row for row in LIBRARIES if "*" in row.stem)
 _PROGRAMS = frozenset(row.name for row in BINARIES)
 
 _LEGITIMATE = re.compile(
@@ -52,7 +54,7 @@ def split_library_name(name: str) -> LibraryFileName | None:
     if ".so" not in name or (match := _LIBRARY.fullmatch(name)) is None:
         return None
     stem = match["stem"]
-    row = next((row for row in LIBRARIES if matches_stem(stem, row.stem)), None)
+    row = _ROWS.get(stem) or next((row for row in _PATTERNS if matches_stem(stem, row.stem)), None)
     return LibraryFileName(stem, match["suffix"] or "", row)
 
 

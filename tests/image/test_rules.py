@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from cdigen.discover.catalog import LIBRARIES, matches_stem
 from cdigen.image import Image, Layer, Tree
+from cdigen.image.names import split_library_name
 from cdigen.image.rules import DriverFile, find_driver_files
 from cdigen.image.tree import Change
 from cdigen.parse.ldcache import CacheEntry
 from tests.image.archives import LIBDIR, OTHER_VERSION, VERSION
 from tests.parse.test_ldcache import build
+from tests.work import calls_of
 
 MISMATCH = f"version mismatch with the host's driver {VERSION}"
 UNKNOWN = f"version mismatch unless the host's driver is {OTHER_VERSION}"
@@ -289,3 +292,11 @@ def test_names_of_the_image_forge_no_line() -> None:
     found = only(make_image({f"a\nb/libcuda.so.{OTHER_VERSION}": b"x"}))
     assert found.effect == f"programs that search /a\\nb (LD_LIBRARY_PATH, RUNPATH) load it: {MISMATCH}"
     assert found.fix == f"RUN rm '/a\\nb/libcuda.so.{OTHER_VERSION}', or leave out the step that makes it"
+
+
+def test_a_name_is_judged_in_few_steps_and_as_the_catalog_says() -> None:
+    for row in LIBRARIES:
+        library = split_library_name(f"{row.stem.replace('*', '')}.so.1")
+        assert library is not None
+        assert library.row is next(row_ for row_ in LIBRARIES if matches_stem(library.stem, row_.stem))
+    assert calls_of(lambda: split_library_name(f"{'a' * 200}.so.1")) < 40
