@@ -13,7 +13,6 @@ from cdigen.image.stream import FileStream, Part, decompress, is_compressed
 from cdigen.image.tar import TarReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import BinaryIO
 
     from cdigen.image.stream import Budget, Stream
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 _MAX_JSON = 4 << 20  # manifests and configurations have some kilobytes; the OCI distribution spec asks for 4 MiB
 _MAX_ALL_JSON = 16 << 20
 _MAX_PIECES = 10_000
+_MAX_PASSES = 8  # of a compressed archive: its table, two indexes, the manifest, the configuration, the layers
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -161,9 +161,9 @@ class ArchiveStore(Store):
         """
         super().__init__()
         self._budget = budget
-        self._whole: Callable[[], Stream] = lambda: decompress(FileStream(file, budget=budget), budget)
-        self._is_plain = not is_compressed(FileStream(file))
+        self._passes = 0
         self._file = file
+        self._is_plain = not is_compressed(FileStream(file))
         self._members: dict[str, tuple[int, int]] = {}
         links: dict[str, str] = {}
         for count, member in enumerate(TarReader(self._whole())):
@@ -186,6 +186,15 @@ class ArchiveStore(Store):
     def size(self, name: str) -> int | None:
         """Return the size of a member; None if it is not there."""
         return self._members[name][1] if name in self._members else None
+
+    def _whole(self) -> Stream:
+        """Return the archive from its beginning.
+
+        What is read again and again does not make it larger: many manifests in the wrong order would.
+        """
+        self._passes += 1
+        budget = self._budget if self._passes <= _MAX_PASSES else None
+        return decompress(FileStream(self._file, budget=budget), self._budget)
 
     def place(self, name: str) -> int:
         """Return where the member begins."""

@@ -13,6 +13,7 @@ import pytest
 
 from cdigen.errors import CdigenError, DocumentError, FileError, ParseError
 from cdigen.image import Image, Layer, open_image
+from cdigen.image.directory import read_directory
 from cdigen.image.kept import Keeper
 from cdigen.image.layer import LayerReader
 from cdigen.image.store import DirectoryStore
@@ -401,3 +402,50 @@ def test_the_json_of_an_image_is_bounded_together(tmp_path: Path) -> None:
     filled = b'{"manifests": []}' + b" " * ((4 << 20) - 17)
     pieces = {"index.json": json.dumps(index).encode(), **dict.fromkeys(names, filled)}
     assert error_of(tmp_path, pieces) == "more than 16 MiB of manifests and configurations"
+
+
+def become(path: Path, kind: str) -> None:
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("/etc")
+    elif kind == "file":
+        path.write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("d", "link"), ("d", "file"), ("d", "nothing"), ("etc/ld.so.cache", "fifo")]
+)
+def test_a_directory_that_changes_while_it_is_read_is_said_and_leads_nowhere(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    root = write_files(tmp_path / "root", {"d": None, "etc/ld.so.cache": b"x"})
+
+    class Meanwhile(Keeper):
+        def wants(self, path: str, size: int) -> bool:
+            become(root / name, kind)
+            return super().wants(path, size)
+
+    def read() -> None:
+        for change in read_directory(str(root), Meanwhile() if "/" in name else Keeper()):
+            if change.path == name:
+                become(root / name, kind)
+
+    with pytest.raises(FileError) as caught:
+        read()
+    said = f"{root}/{name} was changed while it was read; lint the image when nothing writes to it"
+    assert (str(caught.value), caught.value.exit_code) == (said, 7)
+
+
+def test_an_archive_whose_manifests_lie_backwards_is_not_read_for_each_at_a_discount(tmp_path: Path) -> None:
+    names = [f"blobs/sha256/{number:02x}" for number in range(20)]
+    index = {"manifests": [{"digest": f"sha256:{name[13:]}"} for name in reversed(names)]}
+    pieces: dict[str, bytes | str | None] = {"zeros": bytes(100 << 20)}
+    pieces |= dict.fromkeys(names, b'{"manifests": []}')
+    path = write(tmp_path / "x", gzip.compress(layer(pieces | {"index.json": json.dumps(index).encode()})))
+    said = "more than 1100 times as large when decompressed, which no image is"
+    assert error(path) == f"IMAGE: blobs/sha256/0a: {said}; {ADVICE}"

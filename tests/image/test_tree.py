@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdigen.errors import ParseError
+from cdigen.errors import ParseError, one_line
+from cdigen.image.limits import STEPS, STEPS_PER_ENTRY
 from cdigen.image.tree import Change, Tree
 from tests.work import calls_of, peak_of
 
@@ -201,3 +202,22 @@ def model(layers: list[list[Change]]) -> dict[str, tuple[str, int]]:
 @given(st.lists(st.lists(CHANGES, max_size=6), max_size=4))
 def test_merged_layers_are_those_of_a_model_that_applies_them_one_by_one(layers: list[list[Change]]) -> None:
     assert merge(*layers) == model(layers)
+
+
+LINKS = st.builds(link, PATHS, st.lists(st.sampled_from(["a", "b", "..", "", "a/../b/.."]), max_size=500).map("/".join))
+HARD_LINKS = st.builds(hard, PATHS, PATHS)
+
+
+@given(st.lists(st.lists(st.one_of(CHANGES, LINKS, HARD_LINKS), max_size=30), max_size=4))
+def test_any_layers_with_links_are_merged_or_refused_at_a_bounded_cost(layers: list[list[Change]]) -> None:
+    said = ""
+
+    def work() -> None:
+        nonlocal said
+        try:
+            merge(*layers)
+        except ParseError as error:
+            said = str(error)
+
+    assert calls_of(work) < 4 * (STEPS + sum(map(len, layers)) * (STEPS_PER_ENTRY + 10))
+    assert one_line(said) == said
