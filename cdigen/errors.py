@@ -6,6 +6,7 @@ document is passed through `one_line` so that it cannot forge a second line.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, NamedTuple
 
 from cdigen.findings import Finding, Remedy, sentence
@@ -102,6 +103,15 @@ class FileError(CdigenError):
     code = "file-error"
 
 
+EXHAUSTED = {
+    errno.EMFILE: "raise the limit on open files (ulimit -n; LimitNOFILE= of a unit)",
+    errno.ENFILE: "raise the limit of the system (fs.file-max)",
+    errno.ENOMEM: "free some memory, or raise the limit (ulimit -v)",
+    errno.EAGAIN: "raise the limit on processes (ulimit -u)",
+}
+"""What this machine or its limits do not give, and what to do: it says nothing of what was to be read."""
+
+
 class FailedRead(NamedTuple):
     """A file or directory of a host of which nothing can be said, as the kernel failed to read it.
 
@@ -109,11 +119,13 @@ class FailedRead(NamedTuple):
         host_path: the path.
         reason: why, in the kernel's words.
         remedy: what to do.
+        number: the kernel's number of the reason, as in `errno`.
     """
 
     host_path: str
     reason: str
     remedy: Remedy
+    number: int | None = None
 
 
 class UnreadableError(FileError):

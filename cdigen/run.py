@@ -8,21 +8,13 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cdigen.errors import CdigenError, Ended, FileError, InvalidSpecError, UsageError, one_line
+from cdigen.errors import EXHAUSTED, CdigenError, Ended, FileError, InvalidSpecError, UsageError, one_line
 from cdigen.report import emit_error, say, say_findings, stdout_error
 
 if TYPE_CHECKING:
     import click
 
 _STDOUT_ERRORS = (errno.ENOSPC, errno.EBADF, errno.EIO)
-
-_EXHAUSTED = {
-    errno.EMFILE: "raise the limit on open files (ulimit -n)",
-    errno.ENFILE: "raise the limit of the system (fs.file-max)",
-    errno.ENOMEM: "free some memory, or raise the limit (ulimit -v)",
-    errno.EAGAIN: "raise the limit on processes (ulimit -u)",
-}
-"""What this machine or its limits do not give, and what to do; no fault of ours that nothing expects it everywhere."""
 
 _PACKAGES = {"click": "click", "elftools": "pyelftools", "yaml": "PyYAML"}
 """The packages that cdigen needs (pyproject.toml), by the module that each brings."""
@@ -128,11 +120,11 @@ def _failure_of(error: Exception) -> CdigenError:
         return _installation_error(error)
     if isinstance(error, MemoryError):
         return FileError("not enough memory", hint="free some, or raise the limit (ulimit -v)", code="out-of-memory")
-    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
         place = one_line(str(error.filename or ""))
         return FileError(
             f"cannot read {place}: {error.strerror}" if place else str(error.strerror),
-            hint=_EXHAUSTED[error.errno],
+            hint=EXHAUSTED[error.errno],
             subject=place,
             code="out-of-resources",
         )

@@ -10,6 +10,7 @@ from cdigen.commands.outputs import Outputs
 from cdigen.commands.planning import Planner
 from cdigen.commands.rendering import check_rendered, render_plan, validate_rendered
 from cdigen.errors import UsageError, one_line
+from cdigen.host.host import NVML_NO_ANSWER
 from cdigen.report import emit_bytes, emit_json, findings_to_json, left_out_to_json, say, say_findings
 from cdigen.write import check_directory, write_file
 
@@ -95,6 +96,10 @@ def run_generate(
         validate_rendered(data, file_format)
         emit_bytes(data)
         return 0
+    if is_unanswered(planned):
+        from cdigen.commands.unanswered import refuse_to_lose
+
+        refuse_to_lose(planned, output, root=outputs.root)
     check_rendered(output, data, file_format, root=outputs.root)
     others: tuple[Prepared, ...] = ()
     if all_modes:
@@ -128,6 +133,14 @@ def run_generate(
     worth_saying = (one for one in findings if one not in said and (is_news or one.level != "note"))
     _say_result(lines, () if as_json else worth_saying)
     return max([*(line.exit_code for line in lines), 1 if strict and shadowed else 0])
+
+
+def is_unanswered(planned: Planned) -> bool:
+    """Tell whether NVML was asked, did not tell everything, and names of devices are not known."""
+    inventory = planned.inventory
+    if inventory is None or all(finding.code != NVML_NO_ANSWER for finding in inventory.findings):
+        return False
+    return any(gpu.uuid is None or any(mig.uuid is None for mig in gpu.mig or ()) for gpu in inventory.gpus)
 
 
 class Line(NamedTuple):

@@ -9,6 +9,7 @@ from cdigen.commands.groups import GroupChooser
 from cdigen.commands.target import open_target
 from cdigen.discover.scan import find_inventory
 from cdigen.discover.views import open_views
+from cdigen.errors import EXHAUSTED, UnreadableError
 from cdigen.plan.choices import Choices
 from cdigen.plan.options import GPU_MODES
 from cdigen.plan.plan import build_plan
@@ -107,8 +108,18 @@ class Planner:
     def _judged(self, inventory: Inventory) -> Inventory:
         if not (self._allows_failed_reads and inventory.failed_reads):
             return inventory
-        self._failed_reads.update(dict.fromkeys(inventory.failed_reads))
+        self._allow(inventory.failed_reads, inventory.findings)
         return replace(inventory, failed_reads=(), lacking=())
+
+    def _allow(self, reads: tuple[FailedRead, ...], findings: tuple[Finding, ...]) -> None:
+        """Keep what could not be read.
+
+        Raises:
+            UnreadableError: as this machine's limits do not let anything be read: that says nothing of the host.
+        """
+        if any(read.number in EXHAUSTED for read in reads):
+            raise UnreadableError(reads, findings)
+        self._failed_reads.update(dict.fromkeys(reads))
 
     def findings_of(self, mode: Mode) -> tuple[Finding, ...]:
         """Return what was found of a mode alone that was planned before, whether there was a device or not."""
@@ -141,7 +152,7 @@ class Planner:
             files = self._inventory or self._judged(find_inventory(self._views, with_gpus=False))
         devices = find_class(self._views, cast("ClassName", options.mode))
         if self._allows_failed_reads:
-            self._failed_reads.update(dict.fromkeys(devices.failed_reads))
+            self._allow(devices.failed_reads, devices.findings)
             devices = replace(devices, failed_reads=())
         self._classes[options.mode] = devices
         if files is not None:

@@ -108,7 +108,7 @@ class Notes:
         For an error of which there is a finding too; `damaged` does both.
         """
         if isinstance(error, HostReadError) and error.is_failure:
-            read = FailedRead(host_path=one_line(error.path), reason=one_line(error.reason), remedy=error.remedy)
+            read = FailedRead(one_line(error.path), one_line(error.reason), error.remedy, error.number)
             self._failed_reads.setdefault(read.host_path, read)
 
     def fail_to_read(self, error: CdigenError, consequence: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cdigen.discover.notes import is_safe_path, reason_of
 from cdigen.errors import ParseError, one_line
 from cdigen.host import HostReadError, LinkError, NvmlError
-from cdigen.host.host import NVML_NOT_ASKED, NVML_NOT_RECORDED
+from cdigen.host.host import NVML_NO_ANSWER, NVML_NOT_ASKED, NVML_NOT_RECORDED
 
 if TYPE_CHECKING:
     from cdigen.discover.notes import Notes
@@ -52,7 +52,7 @@ def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[st
         else:
             notes.add(
                 "warning",
-                "nvml",
+                NVML_NO_ANSWER,
                 path,
                 f"NVML gives no answer: {error.reason}; {_CONSEQUENCE}",
                 hint="see what it says to",
@@ -62,7 +62,7 @@ def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[st
     if facts.driver_version not in (None, version):
         notes.add(
             "warning",
-            "nvml",
+            NVML_NO_ANSWER,
             path,
             f"NVML answers for driver {facts.driver_version}, not {version}; its answer is not used and {_CONSEQUENCE}",
             hint="ask on the host itself, or name its driver with --driver-root",
@@ -71,7 +71,7 @@ def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[st
     for problem in facts.problems:
         notes.add(
             "warning",
-            "nvml",
+            NVML_NO_ANSWER,
             path,
             f"NVML does not tell everything: {problem}; procfs alone counts there",
             hint="see",
@@ -101,7 +101,7 @@ def _find_library(views: Views, notes: Notes, version: str, directories: tuple[s
     why = f" that can be used ({'; '.join(reasons)})" if reasons else f" below {one_line(view.host_path('/'))}"
     notes.add(
         "warning",
-        "nvml",
+        NVML_NO_ANSWER,
         name,
         f"NVML is not asked: there is no {name}{why}; {_CONSEQUENCE}",
         hint=f"install the user-space driver {version}",

@@ -24,7 +24,7 @@ from cdigen.doctor.presence import (
     versions_of,
 )
 from cdigen.doctor.renewal import how_to_renew
-from cdigen.errors import CdigenError, NoDriverError, ParseError
+from cdigen.errors import CdigenError, FileError, NoDriverError, ParseError
 from cdigen.findings import Remedy
 from cdigen.host import HostReadError
 from cdigen.plan.lacking import LACKING_LIBRARY
@@ -102,7 +102,7 @@ def check_truth(context: Context, spec: FoundSpec, rebuild: Rebuild) -> tuple[Di
         else:
             later = Remedy("correct first what keeps the spec from being regenerated")
         return (
-            pass_on("spec", path, "problem", error),
+            pass_on("spec", path, "unknown" if isinstance(error, FileError) else "problem", error),
             *(() if context.is_recorded else find_gone(context, spec, later)),
         )
     if rebuilt is not None:

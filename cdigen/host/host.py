@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cdigen.errors import CdigenError, FileError, one_line
+from cdigen.errors import EXHAUSTED, CdigenError, FileError, one_line
 from cdigen.findings import Remedy
 
 if TYPE_CHECKING:
@@ -55,11 +55,12 @@ class HostReadError(FileError):
         self.reason = reason
         self.number = number
         shown = one_line(path)
-        advice = (
-            Remedy("run as a user who may read it")
-            if self.is_denied
-            else Remedy("see what it is with", (f"ls -ld {shlex.quote(shown)}",))
-        )
+        if self.is_denied:
+            advice = Remedy("run as a user who may read it")
+        elif number in EXHAUSTED:
+            advice = Remedy(EXHAUSTED[number])
+        else:
+            advice = Remedy("see what it is with", (f"ls -ld {shlex.quote(shown)}",))
         super().__init__(
             f"cannot read {shown}: {reason}",
             hint=advice.hint,
@@ -99,6 +100,9 @@ NVML_OTHER_MACHINE = "nvml-other-machine"
 NVML_UNTRUSTED = "nvml-untrusted"
 """The code of an `NvmlError` where root would run the code of a library that others may change."""
 
+NVML_NO_ANSWER = "nvml"
+"""The code of an `NvmlError`, and of a finding, where NVML was wanted and gave no answer, or not to everything."""
+
 NVML_NOT_ASKED = frozenset({NVML_NOT_INSTALLED, NVML_NOT_RECORDED, NVML_OTHER_MACHINE, NVML_UNTRUSTED})
 """The codes of an `NvmlError` where nobody was asked, so that nothing has failed."""
 
@@ -112,7 +116,7 @@ class NvmlError(CdigenError):
 
     exit_code = 5
 
-    def __init__(self, reason: str, *, hint: str = "", code: str = "nvml") -> None:
+    def __init__(self, reason: str, *, hint: str = "", code: str = NVML_NO_ANSWER) -> None:
         self.reason = one_line(reason)
         super().__init__(self.reason, hint=hint, code=code)
 

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from cdigen.errors import FileError, one_line
+from cdigen.errors import EXHAUSTED, FileError, one_line
 from cdigen.host.host import (
     MAX_TEXT_BYTES,
     NVML_OTHER_MACHINE,
@@ -72,10 +72,10 @@ class LiveHost(Host):
                 self._roots[prefix] = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             except (OSError, ValueError) as error:
                 self.close()
+                number = error.errno if isinstance(error, OSError) else None
                 reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
-                raise FileError(
-                    f"cannot open {one_line(directory)}: {reason}", hint=f"name a directory with {option}"
-                ) from error
+                hint = EXHAUSTED.get(number or 0, f"name a directory with {option}")
+                raise FileError(f"cannot open {one_line(directory)}: {reason}", hint=hint) from error
         self._has_own_root = host_root == "/" or os.path.realpath(host_root) == "/"
         self._has_own_procfs = True if self._has_own_root and procfs is None else None
 

@@ -61,7 +61,8 @@ class BuildOptions:
         none_device: add a device "none" that has no GPU.
         additional_gids: whether containers get the groups of device nodes that are not open to all; "auto" if that is
             still to be decided, and until then they do not.
-        allow_incomplete: write the spec also without libraries of the driver that something in it needs.
+        allow_incomplete: write the spec also without libraries of the driver that something in it needs, and without
+            what NVML told of the one that is there.
     """
 
     vendor: str = "nvidia.com"

@@ -153,7 +153,10 @@ def run_without(module: str, tmp_path: Path, *arguments: str, **variables: str) 
         (
             "OSError(24, 'Too many open files', '/usr/lib/python3/yaml')",
             "out-of-resources",
-            "cannot read /usr/lib/python3/yaml: Too many open files; raise the limit on open files (ulimit -n)",
+            (
+                "cannot read /usr/lib/python3/yaml: Too many open files; raise the limit on open files"
+                " (ulimit -n; LimitNOFILE= of a unit)"
+            ),
         ),
         (
             "OSError(12, 'Cannot allocate memory')",
