@@ -165,6 +165,7 @@ class ArchiveStore(Store):
         self._file = file
         self._is_plain = not is_compressed(FileStream(file))
         self._members: dict[str, tuple[int, int]] = {}
+        self._twice: set[str] = set()
         links: dict[str, str] = {}
         for count, member in enumerate(TarReader(self._whole())):
             if count >= _MAX_PIECES:
@@ -175,6 +176,8 @@ class ArchiveStore(Store):
                 base = name.rpartition("/")[0] if member.kind == "link" else ""
                 links[name] = os.path.normpath(os.path.join("/", base, member.target)).lstrip("/")
             elif member.kind == "file":
+                if name in self._members:
+                    self._twice.add(name)
                 self._members[name] = (member.start, member.size)
         for name, target in links.items():
             if target in self._members:
@@ -184,7 +187,13 @@ class ArchiveStore(Store):
         self._part: Part | None = None
 
     def size(self, name: str) -> int | None:
-        """Return the size of a member; None if it is not there."""
+        """Return the size of a member; None if it is not there.
+
+        Raises:
+            ParseError: there are two of that name.
+        """
+        if name in self._twice:
+            raise ParseError(f"two members named {one_line(name)}, and engines may differ in which they take")
         return self._members[name][1] if name in self._members else None
 
     def _whole(self) -> Stream:

@@ -449,3 +449,14 @@ def test_an_archive_whose_manifests_lie_backwards_is_not_read_for_each_at_a_disc
     path = write(tmp_path / "x", gzip.compress(layer(pieces | {"index.json": json.dumps(index).encode()})))
     said = "more than 1100 times as large when decompressed, which no image is"
     assert error(path) == f"IMAGE: blobs/sha256/0a: {said}; {ADVICE}"
+
+
+def test_two_pieces_of_one_name_are_refused_and_two_files_in_a_layer_are_the_last(tmp_path: Path) -> None:
+    pieces = docker_pieces(LAYERS[:1])
+    again = {f"./{MANIFEST}": pieces[MANIFEST]}
+    said = f"two members named {MANIFEST}, and engines may differ in which they take"
+    assert error_of(tmp_path, {**pieces, **again}) == said
+    image = open_image(str(write(tmp_path / "y", layer(docker_pieces([layer({"a": b"1", "./a": b"22"})])))))
+    node = image.tree.node("/a")
+    assert node is not None
+    assert node.size == 2
