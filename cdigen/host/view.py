@@ -44,6 +44,7 @@ class View:
         self._entries: dict[str, Entry | None] = {}
         self._resolved: dict[str, tuple[str | None, int]] = {}
         self._followed: dict[str, tuple[str | None, int]] = {}
+        self._outside: View | None = None
         self._prefix = ""
         if root != "/":
             self._prefix = (View(host).resolve(root) or root).rstrip("/")
@@ -163,7 +164,11 @@ class View:
         Raises:
             LinkError, HostReadError: see `resolve`.
         """
-        return View(self.host).resolve(self._prefix + path) if self._prefix else None
+        if not self._prefix:
+            return None
+        if self._outside is None:
+            self._outside = View(self.host)
+        return self._outside.resolve(self._prefix + path)
 
     def names(self, directory: str, prefixes: tuple[str, ...] = ("",), suffix: str | None = None) -> tuple[str, ...]:
         """Return the names in `directory` that begin or end so, sorted; () if it is not there. See `Host.names`.

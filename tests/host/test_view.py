@@ -158,6 +158,16 @@ def test_a_link_is_walked_once_however_many_paths_lead_through_it() -> None:
     assert resolve(1000) - resolve(1) < 50 * 999
 
 
+def test_links_that_lead_out_of_a_root_are_walked_once_there_too() -> None:
+    entries: dict[str, dict[str, object]] = {"/d": {"kind": "dir"}, "/run": {"kind": "dir"}, "/l0": link(f"{STEPS}d")}
+    entries |= {f"/l{number}": link(f"{STEPS}l{number - 1}") for number in range(1, 39)}
+    entries |= {f"/run/{number}": link("/l38") for number in range(100)}
+    view = View(SnapshotHost(entries), "/run")
+    first = calls_of(lambda: view.leads_out("/0"))
+    others = calls_of(lambda: [view.leads_out(f"/{number}") for number in range(1, 100)], most=first)
+    assert others < 50 * 99
+
+
 def test_a_link_that_is_given_up_among_others_is_followed_by_itself() -> None:
     entries = {f"/{number}": link(f"{number - 1}") for number in range(1, 100)}
     view = View(SnapshotHost({"/0": text("x"), **entries}))
