@@ -28,8 +28,7 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXE
 class Store(ABC):
     """Named pieces. Names are relative paths."""
 
-    def __init__(self) -> None:
-        self._json_left = _MAX_ALL_JSON
+    _json_left = _MAX_ALL_JSON
 
     @abstractmethod
     def size(self, name: str) -> int | None:
@@ -84,7 +83,6 @@ class DirectoryStore(Store):
         Raises:
             OSError: it cannot be opened.
         """
-        super().__init__()
         self._budget = budget
         self._directory = os.open(directory, _DIRECTORY_FLAGS & ~os.O_NOFOLLOW)
         self._file: BinaryIO | None = None
@@ -159,7 +157,6 @@ class ArchiveStore(Store):
             ParseError: no tar archive, truncated, or damaged.
             OSError: it cannot be read.
         """
-        super().__init__()
         self._budget = budget
         self._passes = 0
         self._file = file
