@@ -206,12 +206,9 @@ class Host(ABC):
         return False
 
     def is_this_machine(self) -> bool:
-        """Tell whether it is where this process runs: its procfs is ours, and its paths are.
+        """Tell whether its root is this process's own, so that its paths are ours and its programs can be run here.
 
-        Then its programs can be run here, and its device nodes opened by their paths.
-
-        Raises:
-            HostReadError: see `has_own_procfs`.
+        Its procfs need not be: see `has_own_procfs`.
         """
         return False
 

@@ -205,7 +205,7 @@ class LiveHost(Host):
 
     def is_this_machine(self) -> bool:
         """See `Host.is_this_machine`."""
-        return self._has_own_root and self.has_own_procfs()
+        return self._has_own_root
 
     def _find_strangers(self, path: str, library: int) -> str | None:
         """Return what on the way to a library lets others than root decide what the library is; None if nothing does.
@@ -250,7 +250,7 @@ class LiveHost(Host):
 
     def wake(self, path: str) -> bool:
         """See `Host.wake`."""
-        if not (self._may_wake and self.is_this_machine()):
+        if not (self._may_wake and self.is_this_machine() and self.has_own_procfs()):
             return False
         from cdigen.host.nvml import wake
 
