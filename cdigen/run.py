@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _STDOUT_ERRORS = (errno.ENOSPC, errno.EBADF, errno.EIO)
 
-_PACKAGES = {"click": "click", "elftools": "pyelftools", "yaml": "PyYAML"}
+_PACKAGES = {"click": "click", "elftools": "pyelftools", "jsonschema": "jsonschema", "yaml": "PyYAML"}
 """The packages that cdigen needs (pyproject.toml), by the module that each brings."""
 
 _USAGE_CODES = {

@@ -152,6 +152,9 @@ def _inline(part: object, definitions: dict[str, object]) -> object:
     if not isinstance(part, dict):
         return part
     rest = {key: _inline(value, definitions) for key, value in part.items() if key not in {"$ref", "$defs"}}
+    if isinstance(known := rest.get("properties"), dict):
+        # The library does not say at which of them the schema `false` stands.
+        rest["properties"] = {key: {"not": {}} if value is False else value for key, value in known.items()}
     if "$ref" not in part:
         return rest
     target = _inline(definitions[part["$ref"].removeprefix("#/$defs/")], definitions)
@@ -202,7 +205,7 @@ def _describe(breach: Breach) -> str:
                 return f"{preview(value)} is not {phrase}"
             rule = preview(argument) if breach.rule == "pattern" else "one of the allowed forms"
             return f"{preview(value)} does not match {rule}"
-        case "false":
+        case "not" if argument == {}:
             return f"{preview(value)} is not allowed here"
         case _:
             return f"breaks the schema's rule {preview(breach.rule)}"

@@ -117,8 +117,8 @@ def report_main(tree: HostTree, runs: int, scratch: Path) -> None:
             Candidate(name="check", command=cdigen("check", "--host-root", str(tree.root), "--spec", str(output))),
             Candidate(name="--help", command=cdigen("--help")),
             Candidate(
-                name="all three libraries imported",
-                command=[sys.executable, "-c", "import click, yaml, elftools.elf.elffile"],
+                name="all four libraries imported",
+                command=[sys.executable, "-c", "import click, yaml, jsonschema, elftools.elf.elffile"],
             ),
         ],
         runs,
@@ -150,7 +150,7 @@ def report_imports(tree: HostTree, scratch: Path) -> None:
     total = 0
     for microseconds, module in re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", done.stderr, re.MULTILINE):
         top = module.partition(".")[0]
-        known = top in ("cdigen", "click", "yaml", "_yaml", "elftools")
+        known = top in ("cdigen", "click", "yaml", "_yaml", "jsonschema", "referencing", "rpds", "attr", "elftools")
         own[top if known else "standard library"] = own.get(top if known else "standard library", 0) + int(microseconds)
         total += int(microseconds)
     print("time to import in one first generate (-X importtime, itself slower), by package, ms:\n")

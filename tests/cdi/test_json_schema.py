@@ -1,4 +1,4 @@
-"""Our reading of JSON Schema against that of a library for all of it, on the schemas that we ship."""
+"""What bounds the cost of the library does not change its verdict, on the schemas that we ship."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 import cdigen
-from cdigen.json_schema import FORMATS, WORDS, find_breaches
+from cdigen.json_schema import FORMATS, find_breaches
 from cdigen.schema import load_schema
 from tests.hosts import minimal_entries, snapshot_document
+from tests.work import calls_of, peak_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ DOCUMENTS: dict[str, object] = {
 
 
 def library(schema: str) -> Draft202012Validator:
-    return Draft202012Validator(cast("dict[str, object]", load_schema(schema)), format_checker=CHECKER)
+    return Draft202012Validator(load_schema(schema), format_checker=CHECKER)
 
 
 def places(document: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -112,9 +113,9 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_a_document_obeys_a_schema_for_us_exactly_if_it_does_for_the_library(schema: str, data: st.DataObject) -> None:
+def test_the_verdict_is_the_library_s_own(schema: str, data: st.DataObject) -> None:
     document = DOCUMENTS[schema]
     for _ in range(data.draw(st.integers(0, 2))):
         path = data.draw(st.sampled_from(list(places(document))))
@@ -124,64 +125,13 @@ def test_a_document_obeys_a_schema_for_us_exactly_if_it_does_for_the_library(sch
 
     found = {(breach.path, breach.rule) for breach in find_breaches(document, load_schema(schema))}
     wanted = {(tuple(error.absolute_path), str(error.validator)) for error in errors}
-    # A schema that nothing obeys has no name there, and the place of what holds the value.
-    assert {one for one in found if one[1] != "false"} == {one for one in wanted if one[1] != "None"}
-    assert {path[:-1] for path, rule in found if rule == "false"} == {path for path, rule in wanted if rule == "None"}
+    assert found == wanted
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_the_plain_documents_are_valid(schema: str) -> None:
     assert list(find_breaches(DOCUMENTS[schema], load_schema(schema))) == []
     assert library(schema).is_valid(DOCUMENTS[schema])
-
-
-@pytest.mark.parametrize("schema", SCHEMAS)
-def test_a_schema_has_only_words_that_are_known_and_scalars_to_compare_with(schema: str) -> None:
-    def check(part: Schema) -> None:
-        if isinstance(part, bool):
-            return
-        assert part.keys() <= WORDS
-        assert part.get("format") in (None, *FORMATS)
-        compared = [*cast("list[object]", part.get("enum", [])), part.get("const")]
-        assert not any(isinstance(value, dict | list) for value in compared)
-        for word in ("properties",):
-            for below in cast("dict[str, Schema]", part.get(word, {})).values():
-                check(below)
-        for word in ("allOf", "anyOf", "oneOf", "prefixItems"):
-            for below in cast("list[Schema]", part.get(word, [])):
-                check(below)
-        for word in ("additionalProperties", "propertyNames", "items", "if", "then", "else", "not"):
-            check(cast("Schema", part.get(word, True)))
-
-    check(load_schema(schema))
-
-
-@pytest.mark.parametrize(
-    ("schema", "values"),
-    [
-        ({"const": 1}, [1, 1.0, True, "1", None]),
-        ({"enum": [0, "a", None]}, [0, False, 0.0, "a", None, "", []]),
-        ({"prefixItems": [{"type": "string"}], "items": {"type": "integer"}}, [[], ["a"], ["a", 1], [1], ["a", "b"]]),
-        ({"type": ["integer", "null"]}, [1, 1.0, 1.5, True, None, "1"]),
-        ({"minimum": 1, "maximum": 2}, [0, 1, 2, 2.5, 3, True, "0"]),
-        ({"minLength": 1, "maxLength": 2}, ["", "a", "abc", "\U0001f600" * 2, []]),
-        ({"minItems": 1, "maxItems": 2, "uniqueItems": True}, [[], ["a"], ["a", "a"], ["a", "b", "c"], ""]),
-        ({"minProperties": 1, "maxProperties": 1}, [{}, {"a": 1}, {"a": 1, "b": 2}, []]),
-        ({"oneOf": [{"type": "string"}, {"maxLength": 1}]}, ["a", "ab", 1]),
-        ({"not": {"required": ["a"]}}, [{}, {"a": 1}, 1]),
-        ({"if": {"type": "string"}, "then": {"minLength": 1}, "else": {"minimum": 1}}, ["", "a", 0, 1]),
-        ({"if": {"type": "string"}}, ["", 1]),
-        ({"dependentRequired": {"a": ["b"]}}, [{}, {"a": 1}, {"a": 1, "b": 1}, []]),
-        ({"propertyNames": {"maxLength": 1}, "additionalProperties": {"type": "string"}}, [{"a": "b"}, {"ab": 1}, []]),
-        ({"properties": {"a": {}}, "additionalProperties": False, "required": ["a"]}, [{"a": 1}, {"b": 1}, {}, 1]),
-        ({"properties": {"a": False}}, [{}, {"a": 1}]),
-        ({"pattern": "^a", "format": "printable"}, ["a", "ba", "a\n", 1]),
-    ],
-)
-def test_every_word_means_what_it_does_for_the_library(schema: dict[str, object], values: list[object]) -> None:
-    judge = Draft202012Validator(schema, format_checker=CHECKER)
-
-    assert [not [*find_breaches(value, schema)] for value in values] == [judge.is_valid(value) for value in values]
 
 
 def test_what_is_shared_is_judged_where_it_decides() -> None:
@@ -191,3 +141,17 @@ def test_what_is_shared_is_judged_where_it_decides() -> None:
     breaches = list(find_breaches([{"x": part, "y": 1}, {"x": part}], {"items": choice}))
 
     assert [(breach.path, breach.rule) for breach in breaches] == [((1,), "anyOf")]
+
+
+def test_repeats_are_found_among_many_values_of_any_kind() -> None:
+    schema: Schema = {"uniqueItems": True}
+    many: list[object] = [{"a": number} for number in range(20_000)]
+
+    assert calls_of(lambda: list(find_breaches([*many, 1, True, "1", None], schema))) < 40 * len(many)
+    assert [breach.rule for breach in find_breaches([*many, 1, 1], schema)] == ["uniqueItems"]
+
+
+def test_a_large_value_is_not_repeated_by_each_of_its_errors() -> None:
+    value = ["x" * 1_000_000] * 1000
+
+    assert peak_of(lambda: list(find_breaches([value] * 100, {"items": {"type": "string"}}))) < 10_000_000

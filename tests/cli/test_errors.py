@@ -234,7 +234,7 @@ def test_modules_in_the_current_directory_are_not_imported(tmp_path: Path, make_
 
 @pytest.mark.parametrize(
     ("module", "package"),
-    [("click", "click"), ("yaml", "PyYAML"), ("elftools", "pyelftools")],
+    [("click", "click"), ("yaml", "PyYAML"), ("jsonschema", "jsonschema"), ("elftools", "pyelftools")],
 )
 def test_a_missing_dependency_is_a_problem_of_the_installation(
     module: str, package: str, make_host: MakeHost, tmp_path: Path
@@ -256,10 +256,10 @@ def test_a_missing_dependency_is_a_problem_of_the_installation(
 def test_a_module_that_a_dependency_lacks_says_to_install_again(make_host: MakeHost, tmp_path: Path) -> None:
     arguments = ("generate", "--host-root", str(make_host()), "-o", str(tmp_path / "nvidia.yaml"))
 
-    run = run_without("gettext", tmp_path, *arguments)
+    run = run_without("referencing", tmp_path, *arguments)
 
     assert (run.code, run.out) == (7, "")
-    assert run.err == "cdigen: error: the Python module gettext is missing; install cdigen again\n"
+    assert run.err == "cdigen: error: the Python module referencing is missing; install cdigen again\n"
 
 
 def test_a_debugged_run_shows_where_a_module_is_missed(tmp_path: Path) -> None:
