@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Start = Callable[[Sequence[str], int], Callable[[], int | None]]
 
 ROUNDS = 200
+EVERYDAY_ROUNDS = 40
 ROUNDS_WITH_REMOVAL = 40
 ROUNDS_OF_PROGRAMS = 4
 PATIENCE = 60.0  # seconds, for one round
@@ -132,7 +133,14 @@ def read_while(polls: Sequence[Callable[[], int | None]], specs: Path, allowed: 
     assert codes == [0] * len(polls)
 
 
-@pytest.mark.parametrize(("start", "rounds"), [(in_fork, ROUNDS), (as_program, ROUNDS_OF_PROGRAMS)])
+@pytest.mark.parametrize(
+    ("start", "rounds"),
+    [
+        (in_fork, EVERYDAY_ROUNDS),
+        pytest.param(in_fork, ROUNDS, marks=pytest.mark.real),
+        (as_program, ROUNDS_OF_PROGRAMS),
+    ],
+)
 def test_two_that_write_leave_one_of_both_and_a_reader_sees_no_part(
     start: Start, rounds: int, specs: Path, variants: tuple[Variant, ...]
 ) -> None:
