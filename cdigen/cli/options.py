@@ -131,7 +131,8 @@ BUILD_OPTIONS = (
     click.option(
         "--allow-incomplete",
         is_flag=True,
-        help="Write the spec even if libraries of the driver are missing or unreadable, with a warning for each.",
+        help="Write the spec even if libraries of the driver are missing or unreadable, or NVML does not answer and the"
+        " spec would lose names that it has; with a warning for each.",
     ),
 )
 OF_TARGET = ("host_root", "driver_root", "dev_root", "procfs", "sysfs", "snapshot", "ask_nvml", "nvml_timeout")
