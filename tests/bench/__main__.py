@@ -165,7 +165,7 @@ class Shape:
 
     Attributes:
         gpus: how many.
-        libraries: how many of the driver, the real libcuda among them.
+        libraries: how many of the driver, the real ones without which there is no spec among them.
         instances: MIG devices of each GPU.
         channels: IMEX channels.
         foreign: libraries of other programs in the same directory.
@@ -203,16 +203,18 @@ SHAPES = (
 )
 """The hosts of `report_scale`: one thing grows at a time, so that what is not linear shows."""
 
+_COMPULSORY = ("libcuda", "libnvidia-ml", "libnvidia-ptxjitcompiler")  # of 535
+
 
 def make_scaled_tree(parent: Path, tree: HostTree, shape: Shape) -> Path:
-    """Make a host of that shape around the real libcuda; returns its root."""
+    """Make a host of that shape around the real libraries that no spec can do without; returns its root."""
     root = parent / f"root-{SHAPES.index(shape)}"
     directory = root / "usr/lib64"
     directory.mkdir(parents=True)
-    source = next(tree.root.glob(f"usr/lib/**/libcuda.so.{tree.version}"))
-    shutil.copy(source, directory)
+    for name in _COMPULSORY:
+        shutil.copy(next(tree.root.glob(f"usr/lib/**/{name}.so.{tree.version}")), directory)
     data = FIXTURE.read_bytes()
-    for number in range(shape.libraries - 1):
+    for number in range(shape.libraries - len(_COMPULSORY)):
         soname = b"lib%05d.so.1" % number
         (directory / f"libnvidia-p{number:05d}.so.{tree.version}").write_bytes(data.replace(FIXTURE_SONAME, soname))
     for number in range(shape.foreign):
