@@ -43,6 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # Behind `&` in a script Ctrl-C is ignored, and a program that a test starts, to interrupt it, would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     # Many tests start the program. Where PYTHONDONTWRITEBYTECODE is set each start would compile it again, which is a
     # third of its time.
     compileall.compile_dir(config.rootpath / "cdigen", quiet=2)

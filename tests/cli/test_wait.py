@@ -6,9 +6,7 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +21,7 @@ from tests.nodes import DEVICES
 from tests.pci import on_the_bus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from tests.cli.conftest import Cdigen, MakeHost, MakeSnapshot
 
@@ -40,33 +38,42 @@ KERNEL_HALF = {path: entry for path, entry in UP.items() if path.startswith((PRO
 DOWN = without(UP, PROC, "/proc/devices", "/sys", *NODES) | on_the_bus(None)
 
 
-def wait(root: Path, *arguments: str | Path, seconds: float = LONG) -> tuple[Run, float]:
-    """Run generate on the host at `root`; return what it left, and how long it took."""
+def wait(
+    root: Path, *arguments: str | Path, seconds: float = LONG, steps: Sequence[Entries] = (), pause: float = 1.0
+) -> tuple[Run, float]:
+    """Run generate on the host at `root`; return what it left, and how long it took.
+
+    Args:
+        root: where the host is.
+        arguments: further ones.
+        seconds: how long it is to wait.
+        steps: entries that appear on the host one after the other, once it has said that it waits.
+        pause: seconds before each of them.
+    """
     start = time.monotonic()
     output = root.parent / "nvidia.yaml"
-    run = run_program("generate", "--host-root", root, "-o", output, "--wait", str(seconds), *arguments)
-    return run, time.monotonic() - start
+    process = subprocess.Popen(
+        [*COMMAND, "generate", "--host-root", root, "-o", output, "--wait", str(seconds), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    try:
+        assert process.stderr is not None
+        said = process.stderr.readline() if steps else ""
+        for step in steps:
+            time.sleep(pause)
+            write_tree(root, step, FIXTURES)
+        out, err = process.communicate(timeout=2 * LONG)
+    finally:
+        process.kill()
+    return Run(code=process.returncode, out=out, err=said + err), time.monotonic() - start
 
 
 def wrote(root: Path) -> str:
     return f"cdigen: wrote {root.parent}/nvidia.yaml: driver 999.88.77, 1 GPU, 3 devices, "
-
-
-@contextmanager
-def coming(root: Path, *steps: Entries, pause: float = 1.0) -> Iterator[None]:
-    """Let entries appear on the host at `root`, step by step, in that time."""
-
-    def come() -> None:
-        for step in steps:
-            time.sleep(pause)
-            write_tree(root, step, FIXTURES)
-
-    thread = threading.Thread(target=come)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
 
 
 def part(*paths: str) -> Entries:
@@ -88,8 +95,7 @@ def test_a_driver_that_is_up_is_not_waited_for(make_host: MakeHost) -> None:
 
 def test_a_module_that_comes_late_is_waited_for(make_host: MakeHost) -> None:
     root = make_host(DOWN)
-    with coming(root, KERNEL_HALF):
-        run, seconds = wait(root)
+    run, seconds = wait(root, steps=(KERNEL_HALF,))
 
     waiting, result = run.err.splitlines()
     assert (run.code, waiting) == (0, WAITING + NOT_LOADED)
@@ -105,8 +111,7 @@ def test_nothing_is_written_before_all_of_it_is_there(make_host: MakeHost) -> No
         part("/dev/nvidia0"),
         {"/sys/module/nvidia/initstate": text("live\n")},
     )
-    with coming(root, *steps, pause=0.7):
-        run, seconds = wait(root)
+    run, seconds = wait(root, steps=steps, pause=0.7)
 
     waiting, result, *findings = run.err.splitlines()
     assert (run.code, waiting) == (0, WAITING + NOT_LOADED)
@@ -119,8 +124,7 @@ def test_a_driver_is_waited_for_that_is_mounted_after_its_module_was_loaded(make
     place = "/run/nvidia/driver"
     driver = part("/usr")
     root = make_host(without(UP, *driver))
-    with coming(root, moved(driver, place, "/usr")):
-        run, seconds = wait(root, "--driver-root", place)
+    run, seconds = wait(root, "--driver-root", place, steps=(moved(driver, place, "/usr"),))
 
     waiting, result, *_ = run.err.splitlines()
     assert (run.code, waiting) == (0, f"{WAITING}there is no libcuda.so.999.88.77 below {place}")
@@ -130,8 +134,7 @@ def test_a_driver_is_waited_for_that_is_mounted_after_its_module_was_loaded(make
 
 def test_with_create_nodes_the_nodes_are_made_when_the_module_has_come(make_machine: MakeHost) -> None:
     root = make_machine(DOWN)
-    with coming(root, part(PROC, "/proc/devices")):
-        run, seconds = wait(root, "--create-nodes")
+    run, seconds = wait(root, "--create-nodes", steps=(part(PROC, "/proc/devices"),))
 
     waiting, *made, result = run.err.splitlines()
     assert (run.code, waiting) == (0, WAITING + NOT_LOADED)
@@ -198,8 +201,9 @@ def test_a_module_that_does_not_come_is_said_twice_and_generate_says_the_rest(ma
 
 def test_what_is_missing_in_the_end_is_named_and_not_what_was_missing_first(make_host: MakeHost) -> None:
     root = make_host(DOWN)
-    with coming(root, part(f"{PROC}/version", f"{PROC}/gpus", "/proc/devices", "/dev/nvidiactl"), pause=0.5):
-        run, _ = wait(root, seconds=2)
+    run, _ = wait(
+        root, seconds=2, steps=(part(f"{PROC}/version", f"{PROC}/gpus", "/proc/devices", "/dev/nvidiactl"),), pause=0.5
+    )
 
     waiting, in_vain, *_, refusal = run.err.splitlines()
     assert waiting == f"cdigen: note: waiting up to 2 s for the driver: {NOT_LOADED}"
