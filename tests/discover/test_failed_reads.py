@@ -45,12 +45,12 @@ def check(host: Host, at: int, number: int, expected: dict[Mode, Outcome]) -> st
 
 @pytest.mark.real
 @pytest.mark.parametrize("golden", GOLDEN_HOSTS, ids=lambda golden: golden.name)
-@pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.__getitem__)
-def test_the_same_on_every_golden_host(golden: GoldenHost, number: int) -> None:
+def test_whichever_read_of_a_golden_host_fails_the_spec_is_the_same_or_there_is_none(golden: GoldenHost) -> None:
     host = load_snapshot(golden.snapshot.read_bytes(), golden.name).host
     expected = outcomes(lambda: host)
     at = 0
-    while check(host, at, number, expected):
+    # Each with the next error; that it makes no difference which, test_failed_calls shows of every call.
+    while check(host, at, ERRORS[at % len(ERRORS)], expected):
         at += 1
 
 
