@@ -6,12 +6,14 @@ program that does not exist, or is a command line of cdigen's own that cdigen wo
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Self
 
 import click
@@ -170,7 +172,8 @@ def _fault_of_ours(arguments: list[str]) -> str:
         return f"cdigen has no verb {verb!r}"
     settings = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("CDIGEN_")}
     try:
-        command.make_context(verb, arguments if command is cli else rest)
+        with redirect_stdout(io.StringIO()):  # for --help
+            command.make_context(verb, arguments if command is cli else rest)
     except click.exceptions.Exit:
         pass  # --help, --version
     except click.UsageError as error:
