@@ -18,6 +18,7 @@ import pytest
 from cdigen.commands.config_file import open_config
 from cdigen.errors import FileError
 from tests.cli.conftest import lack
+from tests.swap import exchanging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -294,28 +295,13 @@ def test_what_has_taken_its_place_meanwhile_is_not_written_over(
     assert {path: path.lstat() for path in tmp_path.rglob("*")} == before
 
 
-SWAP = """
-import ctypes, os, sys
-libc = ctypes.CDLL(None)
-one, other = (os.fsencode(path) for path in sys.argv[1:])
-exchange = lambda: libc.renameat2(-100, one, -100, other, 2)  # AT_FDCWD, RENAME_EXCHANGE
-print(exchange(), flush=True)
-while True:
-    exchange()
-"""
-
-
 @pytest.fixture
 def swapped(bundle: Bundle, victim: Path) -> Iterator[None]:
     """Let a process exchange the configuration and a link to the victim over and over."""
     link = bundle.config.parent / "link"
     link.symlink_to(victim)
-    process = subprocess.Popen([sys.executable, "-c", SWAP, bundle.config, link], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"0\n"
-    yield
-    process.kill()
-    process.communicate()
+    with exchanging(bundle.config, link):
+        yield
 
 
 def test_a_link_that_comes_and_goes_never_leads_to_the_file_of_another(

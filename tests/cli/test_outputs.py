@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.classes import all_class_entries
 from tests.hosts import VERSION
+from tests.swap import exchanging
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,17 +113,6 @@ def test_a_cycle_of_links_is_refused(make_host: MakeHost, cdigen: Cdigen) -> Non
     )
 
 
-SWAP = """
-import ctypes, os, sys
-libc = ctypes.CDLL(None)
-one, other = (os.fsencode(path) for path in sys.argv[1:])
-exchange = lambda: libc.renameat2(-100, one, -100, other, 2)  # AT_FDCWD, RENAME_EXCHANGE
-print(exchange(), flush=True)
-while True:
-    exchange()
-"""
-
-
 @pytest.mark.parametrize("command", ["generate", "remove"])
 def test_nothing_out_of_a_root_is_changed_however_its_links_come_and_go(
     command: str, make_host: MakeHost, tmp_path: Path, cdigen: Cdigen
@@ -137,18 +125,9 @@ def test_nothing_out_of_a_root_is_changed_however_its_links_come_and_go(
     before = {path: path.stat() for path in (outside, *outside.iterdir())}
     (root / "etc/cdi").mkdir()
     (root / "etc/link").symlink_to(outside)
-    swapper = subprocess.Popen(
-        [sys.executable, "-c", SWAP, root / "etc/cdi", root / "etc/link"], stdout=subprocess.PIPE
-    )
-    assert swapper.stdout is not None
-    assert swapper.stdout.readline() == b"0\n"
-
-    try:
+    with exchanging(root / "etc/cdi", root / "etc/link"):
         for _ in range(ROUNDS):
             cdigen(command, "--host-root", root)
-    finally:
-        swapper.kill()
-        swapper.communicate()
 
     assert {path: path.stat() for path in (outside, *outside.iterdir())} == before
 

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from cdigen.errors import FileError
 from cdigen.walk import UnfitPathError, open_place
 from cdigen.write import remove_file, write_file
+from tests.swap import exchanging
 from tests.write.conftest import lack
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 STRANGER, OTHER = 65534, 65533
 ROUNDS, MOST_ROUNDS = 150, 100_000
@@ -204,34 +199,6 @@ def test_a_directory_that_takes_another_place_on_the_way_is_the_one_that_is_writ
     assert (os.listdir(tmp_path / "moved"), os.listdir(tmp_path / "theirs")) == (["a.yaml"], [])
 
 
-SWAP = """
-import ctypes, os, sys
-libc = ctypes.CDLL(None)
-one, other = (os.fsencode(path) for path in sys.argv[1:])
-exchange = lambda: libc.renameat2(-100, one, -100, other, 2)  # AT_FDCWD, RENAME_EXCHANGE
-print(exchange(), flush=True)
-while True:
-    exchange()
-"""
-
-
-@pytest.fixture
-def swap() -> Iterator[Callable[[Path, Path], None]]:
-    """Return a function that begins a process which exchanges what two paths name, over and over."""
-    processes = []
-
-    def do(one: Path, other: Path) -> None:
-        process = subprocess.Popen([sys.executable, "-c", SWAP, str(one), str(other)], stdout=subprocess.PIPE)
-        processes.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"0\n"
-
-    yield do
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
 def write_often(path: str, root: Path, until: set[bool]) -> set[bool]:
     """Write many times, and until it was written and refused as `until` says; return which of both it was."""
     seen = set()
@@ -245,27 +212,25 @@ def write_often(path: str, root: Path, until: set[bool]) -> set[bool]:
     return seen
 
 
-def test_nothing_is_written_out_of_a_root_in_which_links_come_and_go(
-    tmp_path: Path, swap: Callable[[Path, Path], None]
-) -> None:
+def test_nothing_is_written_out_of_a_root_in_which_links_come_and_go(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     (root / "cdi").mkdir(parents=True)
     outside.mkdir()
     (root / "link").symlink_to(outside)
-    swap(root / "cdi", root / "link")
 
-    assert write_often(f"{root}/cdi/a.yaml", root, {True, False}) == {True, False}
+    with exchanging(root / "cdi", root / "link"):
+        assert write_often(f"{root}/cdi/a.yaml", root, {True, False}) == {True, False}
 
     assert os.listdir(outside) == []
 
 
-def test_nor_from_a_directory_that_is_moved_out_of_it(tmp_path: Path, swap: Callable[[Path, Path], None]) -> None:
+def test_nor_from_a_directory_that_is_moved_out_of_it(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     (root / "cdi").mkdir(parents=True)
     (outside / "cdi").mkdir(parents=True)
-    swap(root / "cdi", outside / "cdi")
 
-    assert write_often(f"{root}/cdi/../a.yaml", root, {True}) == {True}
+    with exchanging(root / "cdi", outside / "cdi"):
+        assert write_often(f"{root}/cdi/../a.yaml", root, {True}) == {True}
 
     assert os.listdir(outside) == ["cdi"]
 
