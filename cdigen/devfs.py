@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import signal
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cdigen.discover.majors import DYNAMIC_MAJORS, NVIDIA_MAJOR, PROC_DEVICES, may_be_of_nvidia
-from cdigen.errors import FileError, one_line
+from cdigen.errors import FileError, one_line, shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -157,7 +156,7 @@ class DeviceDirectory:
         except OSError as error:
             full = self._dev_root + path
             known = _ADVICE.get(error.errno or 0)
-            commands = () if known else (f"ls -ld {shlex.quote(one_line(full))}",)
+            commands = () if known else (f"ls -ld {shell_word(full)}",)
             raise NodeError(
                 full, error.strerror or str(error), hint=known or "see what is there with", commands=commands
             ) from error

@@ -13,7 +13,7 @@ from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.commands.find_own import find_own
 from cdigen.commands.outputs import place_below
 from cdigen.commands.own_files import HEAD_BYTES, RECORD_DIRECTORY, is_ours, may_become_ours
-from cdigen.errors import DocumentError, FileError, UsageError, one_line
+from cdigen.errors import DocumentError, FileError, UsageError, one_line, shell_word
 from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
 from cdigen.report import emit_json, remedy_to_json, say
 from cdigen.walk import Place, UnfitPathError, open_directory, open_place, reopen
@@ -253,16 +253,10 @@ def _failed(path: str, error: FileError | UnfitPathError | OSError, doing: str) 
     else:
         denied = error.errno in (errno.EACCES, errno.EPERM)
         message = f"{doing}: {error.strerror}"
-        remedy = Remedy("run as root") if denied else Remedy("see what is there", (_list_command(path),))
+        remedy = Remedy("run as root") if denied else Remedy("see what is there", (f"ls -ld {shell_word(path)}",))
     return Outcome(
         path=path, state="failed", message=message, remedy=remedy, level="error", exit_code=FileError.exit_code
     )
-
-
-def _list_command(path: str) -> str:
-    import shlex
-
-    return f"ls -ld {shlex.quote(one_line(path))}"
 
 
 def _left(path: str, what: What, detail: str) -> Outcome:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING
 
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, MAX_FILES, SUFFIXES
 from cdigen.commands.outputs import root_of
-from cdigen.errors import ParseError, one_line
+from cdigen.errors import ParseError, one_line, shell_word
 from cdigen.findings import Finding, Remedy
 from cdigen.host import HostReadError, LinkError
 from cdigen.host.live import LiveHost
@@ -126,4 +125,4 @@ def _how_to_reveal(other: str, root: str) -> Remedy:
 
 
 def _shown(host_path: str, root: str) -> str:
-    return shlex.quote(one_line(root.rstrip("/") + host_path))
+    return shell_word(root.rstrip("/") + host_path)

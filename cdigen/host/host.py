@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import shlex
 import stat
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cdigen.errors import EXHAUSTED, CdigenError, FileError, one_line
+from cdigen.errors import EXHAUSTED, CdigenError, FileError, one_line, shell_word
 from cdigen.findings import Remedy
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class HostReadError(FileError):
         elif number in EXHAUSTED:
             advice = Remedy(EXHAUSTED[number])
         else:
-            advice = Remedy("see what it is with", (f"ls -ld {shlex.quote(shown)}",))
+            advice = Remedy("see what it is with", (f"ls -ld {shell_word(path)}",))
         super().__init__(
             f"cannot read {shown}: {reason}",
             hint=advice.hint,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from cdigen.errors import one_line
+from cdigen.errors import one_line, shell_word
 from cdigen.image.kept import PACKAGE_LISTS, is_package_list
 from cdigen.image.limits import MAX_FOUND
 from cdigen.image.names import is_legitimate, is_program, split_library_name
@@ -201,7 +200,7 @@ def _fix(suspect: _Suspect, packages: dict[str, str]) -> str:
     package = packages.get(suspect.path)
     if package is not None:
         return f"do not install the package {package} in the image"
-    quoted = one_line(shlex.quote(suspect.path))
+    quoted = shell_word(suspect.path)
     return f"RUN rm{' -r' if suspect.code == 'directory' else ''} {quoted}, or leave out the step that makes it"
 
 

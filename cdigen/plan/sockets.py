@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
-from cdigen.errors import one_line
+from cdigen.errors import one_line, shell_word
 from cdigen.findings import Finding, Remedy
 
 if TYPE_CHECKING:
@@ -25,5 +24,5 @@ def warn_of_sockets(inventory: Inventory, options: BuildOptions) -> Iterator[Fin
                 code="not-a-socket",
                 subject=shown,
                 message=f"{shown} is {socket.problem}, so containers do not get the {socket.why}",
-                remedy=Remedy("see what it is with", (f"ls -ld {shlex.quote(shown)}",)),
+                remedy=Remedy("see what it is with", (f"ls -ld {shell_word(shown)}",)),
             )
