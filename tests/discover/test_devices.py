@@ -19,11 +19,11 @@ def refusal(entries: Entries, **roots: str) -> str:
 
 def test_control_nodes_are_in_the_order_of_the_catalog() -> None:
     inventory = inventory_of(minimal_entries())
-    assert [(node.path, node.host_path, node.major, node.minor) for node in inventory.control_nodes] == [
-        ("/dev/nvidiactl", "/dev/nvidiactl", 195, 255),
-        ("/dev/nvidia-uvm", "/dev/nvidia-uvm", 511, 0),
-        ("/dev/nvidia-uvm-tools", "/dev/nvidia-uvm-tools", 511, 1),
-        ("/dev/nvidia-modeset", "/dev/nvidia-modeset", 195, 254),
+    assert [(node.path, node.host_path, node.major, node.minor, node.why) for node in inventory.control_nodes] == [
+        ("/dev/nvidiactl", "/dev/nvidiactl", 195, 255, "catalog: control of all GPUs"),
+        ("/dev/nvidia-uvm", "/dev/nvidia-uvm", 511, 0, "catalog: unified memory, which CUDA needs"),
+        ("/dev/nvidia-uvm-tools", "/dev/nvidia-uvm-tools", 511, 1, "catalog: unified memory events, for profilers"),
+        ("/dev/nvidia-modeset", "/dev/nvidia-modeset", 195, 254, "catalog: mode setting, for Vulkan and displays"),
     ]
 
 

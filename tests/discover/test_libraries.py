@@ -162,17 +162,18 @@ def test_what_only_looks_like_a_library_of_the_driver_is_left_out_with_the_reaso
 
 
 @pytest.mark.parametrize(
-    ("file_name", "soname"),
+    ("file_name", "soname", "why"),
     [
-        ("libnvidia-egl-gbm.so.1.1.2", "libnvidia-egl-gbm.so.1"),
-        ("libnvidia-egl-wayland2.so.1.0.1", "libnvidia-egl-wayland2.so.1"),
-        ("libnvidia-api.so.1", "libnvidia-api.so.1"),
-        ("libnvidia-nvvm70.so.4", "libnvidia-nvvm70.so.4"),
+        ("libnvidia-egl-gbm.so.1.1.2", "libnvidia-egl-gbm.so.1", "catalog: EGL on GBM"),
+        ("libnvidia-egl-wayland2.so.1.0.1", "libnvidia-egl-wayland2.so.1", "catalog: EGL on Wayland"),
+        ("libnvidia-api.so.1", "libnvidia-api.so.1", "catalog: NVAPI for Wine and Proton"),
+        ("libnvidia-nvvm70.so.4", "libnvidia-nvvm70.so.4", "catalog: NVVM of CUDA 12 from 575 on"),
     ],
 )
-def test_a_library_of_the_catalog_with_its_own_version_is_taken(file_name: str, soname: str) -> None:
+def test_a_library_of_the_catalog_with_its_own_version_is_taken(file_name: str, soname: str, why: str) -> None:
     found, left_out, findings = scan({f"{LIBDIR}/{file_name}": library(soname)})
     assert [name.name for name in found[f"{LIBDIR}/{file_name}"].names] == [soname]
+    assert found[f"{LIBDIR}/{file_name}"].why == why
     assert (left_out, findings) == ([], [])
 
 
