@@ -205,6 +205,19 @@ def test_a_file_of_the_wrong_type_is_a_finding() -> None:
     ]
 
 
+def test_a_file_that_cannot_be_found_out_about_is_a_finding() -> None:
+    found = find({**gds_entries(1), "/etc/cufile.json": link("cufile.json")}, "gds")
+
+    assert [file.host_path for file in found.files] == ["/run/udev"]
+    assert messages(found) == [
+        (
+            "warning",
+            "unusable-file",
+            "/etc/cufile.json: leads through more than 40 symbolic links; it is not injected; remove the link cycle",
+        ),
+    ]
+
+
 def test_nodes_of_a_device_root_are_its_own_and_lose_it_in_the_container() -> None:
     entries = moved({**minimal_entries(), **imex_entries(0)}, "/run/nvidia/driver", "/dev", "/usr", "/lib")
 

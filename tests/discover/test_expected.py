@@ -299,6 +299,29 @@ def test_what_cannot_be_read_is_a_finding(path: str, entry: Entry, finding: str,
     assert "/dev/nvidia-uvm" in [node.path for node in nodes]
 
 
+@pytest.mark.parametrize(
+    "directory",
+    [
+        "/proc/driver/nvidia/gpus",
+        CAPABILITIES,
+        f"{CAPABILITIES}/gpu0/mig",
+        f"{CAPABILITIES}/gpu0/mig/gi1",
+        "/proc/driver/nvidia-nvswitch/devices",
+        "/dev/nvidia-caps-imex-channels",
+    ],
+)
+def test_a_directory_that_cannot_be_read_is_a_finding_and_the_other_nodes_are_known(directory: str) -> None:
+    entries = proc_entries() | mig_entries(0, (1, 0))
+    below = {path for path in entries if path.startswith(f"{directory}/")}
+    nodes, findings = look(without(entries, *below) | {directory: unreadable("EIO", "dir")})
+    finding = (
+        f"warning unusable-file {directory}: Input/output error; the device nodes that it tells of are left out; see"
+        f" what it is with: ls -ld {directory}"
+    )
+    assert finding in findings
+    assert {"/dev/nvidiactl", "/dev/nvidia-uvm"} <= {node.path for node in nodes}
+
+
 def test_damaged_parameters_leave_the_nodes_alone() -> None:
     nodes, findings = look(proc_entries(params="DeviceFileMode: 666\n"))
     assert findings == [
