@@ -276,6 +276,14 @@ def test_a_firmware_path_that_leads_nowhere_is_passed_over(path: str) -> None:
     assert findings(inventory) == []
 
 
+@pytest.mark.parametrize("path", ["/proc/sys/kernel/osrelease", "/sys/module/firmware_class/parameters/path"])
+def test_where_the_kernel_does_not_tell_its_firmware_directories_the_usual_ones_are_searched(path: str) -> None:
+    inventory = scan({path: unreadable("EIO")})
+    assert [file.host_path for file in files(inventory, "firmware")] == [f"/usr/lib/firmware/{FIRMWARE}"]
+    message = f"{path}: Input/output error; it is taken as empty; see what it is with: ls -ld {path}"
+    assert findings(inventory) == [("warning", "unreadable", path, message)]
+
+
 @pytest.mark.parametrize("line", ["", "GPU Firmware: \t N/A\n"], ids=["no line", "N/A"])
 def test_firmware_that_no_gpu_runs_may_be_missing(line: str) -> None:
     entries = {
@@ -383,6 +391,30 @@ def test_sockets_that_are_there_now_are_facts() -> None:
         ("/tmp/nvidia-mps", "/tmp/nvidia-mps", ""),  # noqa: S108
     ]
     assert findings(inventory) == []
+
+
+def test_sockets_that_cannot_be_looked_at_are_findings() -> None:
+    persistenced, mps = "/run/nvidia-persistenced/socket", "/tmp/nvidia-mps"  # noqa: S108 - fixed names
+    inventory = scan({"/run/nvidia-persistenced": unreadable("EACCES", "dir"), mps: link(mps)})
+    assert inventory.sockets == ()
+    assert findings(inventory) == [
+        (
+            "warning",
+            "unusable-file",
+            persistenced,
+            f"{persistenced}: Permission denied; it is not injected; run as a user who may read it",
+        ),
+        (
+            "warning",
+            "unusable-file",
+            mps,
+            f"{mps}: leads through more than 40 symbolic links; it is not injected; remove the link cycle",
+        ),
+    ]
+    assert [(entry.host_path, entry.reason) for entry in inventory.left_out] == [
+        (persistenced, "Permission denied"),
+        (mps, "leads through more than 40 symbolic links"),
+    ]
 
 
 @pytest.mark.parametrize(
