@@ -276,6 +276,27 @@ def test_a_firmware_path_that_leads_nowhere_is_passed_over(path: str) -> None:
     assert findings(inventory) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "directory"), [("/var/x/../lib/firmware", "/var/lib/firmware"), ("/a\x1b[2J", "/a\x1b[2J")]
+)
+def test_a_firmware_path_that_climbs_or_cannot_be_printed_is_not_followed(path: str, directory: str) -> None:
+    inventory = scan(
+        {
+            "/sys/module/firmware_class/parameters/path": text(f"{path}\n"),
+            f"{directory}/{FIRMWARE}": text(""),
+        }
+    )
+    assert [file.host_path for file in files(inventory, "firmware")] == [f"/usr/lib/firmware/{FIRMWARE}"]
+
+
+def test_a_program_says_the_links_that_lead_to_it_and_only_those() -> None:
+    (plain,) = files(inventory_of(minimal_entries()), "binary")
+    entries = {**minimal_entries(), SMI: link("/opt/driver/nvidia-smi"), "/opt/driver/nvidia-smi": program()}
+    (linked,) = files(inventory_of(entries), "binary")
+    assert (plain.host_path, linked.host_path) == (SMI, "/opt/driver/nvidia-smi")
+    assert linked.why == f"{plain.why}, through {SMI}"
+
+
 @pytest.mark.parametrize("path", ["/proc/sys/kernel/osrelease", "/sys/module/firmware_class/parameters/path"])
 def test_where_the_kernel_does_not_tell_its_firmware_directories_the_usual_ones_are_searched(path: str) -> None:
     inventory = scan({path: unreadable("EIO")})
