@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cdigen.errors import CdigenError
+    from cdigen.facts import LeftOut
     from cdigen.findings import Finding, Remedy
-    from cdigen.inventory import LeftOut
 
 
 class Coloured(NamedTuple):

@@ -12,16 +12,16 @@ import struct
 from typing import TYPE_CHECKING, cast
 
 from cdigen.discover.scan import find_inventory
-from cdigen.discover.views import open_views
 from cdigen.host import Host
 from cdigen.host.snapshot import FORMAT, SnapshotHost
+from cdigen.host.views import open_views
 from tests.host.soname import with_soname
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from cdigen.inventory import Inventory
+    from cdigen.facts import Inventory
 
 Entry = dict[str, object]
 Entries = dict[str, Entry]

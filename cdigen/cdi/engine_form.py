@@ -20,7 +20,7 @@ from cdigen.schema import MOST_VIOLATIONS, Violation, first_violations, format_p
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from cdigen.cdi.places import Path
+    from cdigen.cdi.values import Path
 
 Spec = dict[str, object]
 """A spec in normal form: `devices` and each one's `containerEdits` are there, and nothing that is empty and may be."""

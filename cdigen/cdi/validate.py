@@ -6,14 +6,14 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from cdigen.cdi.engine_form import MAX_ANNOTATION_BYTES
-from cdigen.cdi.places import find_in_edits, find_texts, find_values
+from cdigen.cdi.values import find_in_edits, find_texts, find_values
 from cdigen.cdi.version import find_version_violations
 from cdigen.schema import Violation, first_violations, format_place, preview, schema_violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cdigen.cdi.places import Path
+    from cdigen.cdi.values import Path
 
 _VARIABLE = "variable"
 

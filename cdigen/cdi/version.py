@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdigen.cdi.places import EDITS, find_values
+from cdigen.cdi.values import EDITS, find_values
 from cdigen.schema import Violation, format_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cdigen.cdi.places import Path
+    from cdigen.cdi.values import Path
 
 LOWEST_VERSION = "0.3.0"
 

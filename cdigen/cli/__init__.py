@@ -1,4 +1,4 @@
-"""The verbs and their options. What a verb does is in `cdigen.commands`, imported when it is run."""
+"""The verbs and their options. What a verb does is in `cdigen.verbs`, imported when it is run."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from cdigen.cli.mode import ModeChoice
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cdigen.commands.target import Target
     from cdigen.plan.options import BuildOptions
+    from cdigen.session.target import Target
 
     F = TypeVar("F", bound=Callable[..., object])
 
@@ -171,7 +171,7 @@ def are_defaults(context: click.Context, *, except_for: Sequence[str]) -> bool:
 
 def take_target(values: dict[str, Any]) -> Target:
     """Take the values of `TARGET_OPTIONS` out of a verb's own; raises UsageError if they do not go together."""
-    from cdigen.commands.target import Target
+    from cdigen.session.target import Target
 
     return Target(**{name: values.pop(name) for name in OF_TARGET})
 

@@ -18,8 +18,8 @@ from cdigen.cli.options import (
     take_target,
     with_options,
 )
-from cdigen.commands.own_files import RECORD
 from cdigen.errors import UsageError
+from cdigen.specs.header import RECORD
 
 
 def _file_of(name: str | None, spec: str | None) -> str | None:
@@ -68,7 +68,7 @@ def list_(
             raise click.UsageError(
                 f"--all lists all specs and cannot be used together with {', '.join([*given, *['FILE'] * bool(name)])}."
             )
-        from cdigen.commands.list_all import run_list_all
+        from cdigen.verbs.list_all import run_list_all
 
         return run_list_all(target, spec_dirs=spec_dirs, as_json=as_json)
     if spec_dirs:
@@ -79,10 +79,10 @@ def list_(
         given = given_options(context, except_for=("name", "spec", "as_json"))
         if given:
             raise click.UsageError(f"FILE is all that is read and cannot be used together with {', '.join(given)}.")
-        from cdigen.commands.list_devices import run_list_spec
+        from cdigen.verbs.list_devices import run_list_spec
 
         return run_list_spec(spec, as_json=as_json)
-    from cdigen.commands.list_devices import run_list
+    from cdigen.verbs.list_devices import run_list
 
     return run_list(target, options, as_json=as_json)
 
@@ -97,7 +97,7 @@ def explain(patterns: tuple[str, ...], as_json: bool, **values: Any) -> int:
     NAME limits that to entries with NAME in a path or name, such as libcuda or '*.json'.
     """
     target, options = take_target(values), take_build_options(values)
-    from cdigen.commands.explain import run_explain
+    from cdigen.verbs.explain import run_explain
 
     return run_explain(target, options, patterns=patterns, as_json=as_json)
 
@@ -130,10 +130,10 @@ def diff(
         given = given_options(context, except_for=("name", "facts", "as_json", *OF_TARGET)) + ["FILE"] * bool(name)
         if given:
             raise click.UsageError(f"--facts reads no spec and cannot be used together with {', '.join(given)}.")
-        from cdigen.commands.facts_diff import run_facts_diff
+        from cdigen.specs.record_diff import run_facts_diff
 
         return run_facts_diff(target, facts=facts, as_json=as_json)
-    from cdigen.commands.diff import run_diff
+    from cdigen.verbs.diff import run_diff
 
     is_own = are_defaults(context, except_for=("name", "spec", "facts", "as_json", *OF_TARGET))
     return run_diff(target, None if is_own else options, spec=_file_of(name, spec), as_json=as_json)
@@ -149,7 +149,7 @@ def validate(files: tuple[str, ...], hook_free: bool, as_json: bool) -> int:
     Every violation is reported with its place, as FILE::$.devices[0].name: message. So is what engines, which read YAML
     1.1 in every file, read otherwise than it says, such as a name y that is not in quotes.
     """
-    from cdigen.commands.validate import run_validate
+    from cdigen.verbs.validate import run_validate
 
     return run_validate(files, hook_free=hook_free, as_json=as_json)
 
@@ -170,7 +170,7 @@ def lint_image(image: str, driver_version: str | None, as_json: bool, **values: 
     unpacked. Exits with 0 if there are none, else with 1.
     """
     target = take_target(values)
-    from cdigen.commands.lint_image import run_lint_image
+    from cdigen.verbs.lint_image import run_lint_image
 
     return run_lint_image(image, target, driver_version=driver_version, as_json=as_json)
 
@@ -197,7 +197,7 @@ def check(name: str | None, spec: str | None, fail_on: str, as_json: bool, **val
     """
     target = take_target(values)
     spec = _file_of(name, spec)
-    from cdigen.commands.check import run_check
+    from cdigen.verbs.check import run_check
 
     return run_check(target, spec=spec, fail_on=fail_on, as_json=as_json)
 
@@ -213,6 +213,6 @@ def doctor(as_json: bool, **values: Any) -> int:
     else 1.
     """
     target = take_target(values)
-    from cdigen.commands.doctor import run_doctor
+    from cdigen.verbs.doctor import run_doctor
 
     return run_doctor(target, as_json=as_json)

@@ -73,7 +73,7 @@ def generate(
     nothing is written.
     """
     target, options = take_target(values), take_build_options(values)
-    from cdigen.commands.generate import run_generate
+    from cdigen.verbs.generate import run_generate
 
     return run_generate(
         target,
@@ -108,7 +108,7 @@ def nodes(create: bool, dev_char: bool, dry_run: bool, as_json: bool, **values: 
     node that is right, or differs only in its mode, is left alone.
     """
     target = take_target(values)
-    from cdigen.commands.nodes import run_nodes
+    from cdigen.verbs.nodes import run_nodes
 
     return run_nodes(target, create=create, dev_char=dev_char, dry_run=dry_run, as_json=as_json)
 
@@ -132,7 +132,7 @@ def snapshot(output: str, create_dirs: bool, note: str, **values: Any) -> int:
     can also be taken where generate refuses to write a spec.
     """
     target = take_target(values)
-    from cdigen.commands.snapshot import run_snapshot
+    from cdigen.verbs.snapshot import run_snapshot
 
     return run_snapshot(target, output=output, note=note, create_directories=create_dirs)
 
@@ -169,7 +169,7 @@ def inject(devices: tuple[str, ...], spec_dirs: tuple[str, ...], output: str | N
     A configuration keeps its owner and mode, but its group and others lose the right to write where another user owns
     it. Access control lists and other extended attributes are lost. A symbolic link in its place is refused.
     """
-    from cdigen.commands.inject import run_inject
+    from cdigen.verbs.inject import run_inject
 
     return run_inject(config, devices=devices, spec_dirs=spec_dirs, output=output)
 
@@ -198,6 +198,6 @@ def remove(
     With FILE, remove only that. A file is removed only if it begins with the header that generate writes. JSON files
     have no header, and symbolic links are not followed: they are left, with a message.
     """
-    from cdigen.commands.remove import run_remove
+    from cdigen.verbs.remove import run_remove
 
     return run_remove(files, spec_dirs=spec_dirs, host_root=host_root, dry_run=dry_run, as_json=as_json)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import BINARIES, BINARY_DIRECTORIES, LEFT_OUT_BINARIES, BinaryRow
-from cdigen.discover.loadable import find_loadable
+from cdigen.catalog.driver import BINARIES, BINARY_DIRECTORIES, LEFT_OUT_BINARIES, BinaryRow
+from cdigen.discover.programs import find_loadable
+from cdigen.facts import Driver, DriverFile
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import Driver, DriverFile
 
 if TYPE_CHECKING:
-    from cdigen.discover.notes import Notes
     from cdigen.host import View
+    from cdigen.notes import Notes
 
 
 def find_binaries(

@@ -5,22 +5,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cdigen.discover.classes_catalog import CLASSES
+from cdigen.catalog.classes import CLASSES
 from cdigen.discover.devices import find_right_node
 from cdigen.discover.majors import Majors, find_majors
-from cdigen.discover.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.errors import CdigenError, ParseError, one_line
+from cdigen.facts import ClassDevices, DriverFile
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import ClassDevices, DriverFile
+from cdigen.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.parse.capabilities import parse_capability_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cdigen.discover.classes_catalog import ClassRow, FileRow, NodeRow
-    from cdigen.discover.views import Views
+    from cdigen.catalog.classes import ClassRow, FileRow, NodeRow
+    from cdigen.facts import ClassName, DeviceNode
     from cdigen.host import View
-    from cdigen.inventory import ClassName, DeviceNode
+    from cdigen.host.views import Views
 
 _NUMBER = re.compile("0|[1-9][0-9]{0,6}")  # a minor has 20 bits
 _MOST_NAMED = 8

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import CONTROL_NODES
+from cdigen.catalog.driver import CONTROL_NODES
 from cdigen.discover.majors import may_be_of_nvidia
-from cdigen.discover.notes import UNSAFE_PATH, is_safe_path, reason_of
 from cdigen.errors import one_line
+from cdigen.facts import DeviceNode, MissingNode
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import DeviceNode, MissingNode
+from cdigen.notes import UNSAFE_PATH, is_safe_path, reason_of
 
 if TYPE_CHECKING:
     from cdigen.discover.majors import Majors
-    from cdigen.discover.notes import Notes
     from cdigen.host import View
+    from cdigen.notes import Notes
 
 GPU_NODE = re.compile(r"nvidia(0|[1-9][0-9]{0,5})")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import (
+from cdigen.catalog.driver import (
     ALTERNATIVE_SETS,
     FOREIGN_DIRECTORIES,
     LIBRARY_DIRECTORIES,
@@ -13,12 +13,12 @@ from cdigen.discover.catalog import (
     SUBDIRECTORIES,
     TEGRA_LIBRARY,
 )
-from cdigen.discover.notes import reason_of
 from cdigen.errors import ParseError
 from cdigen.host import HostReadError, LinkError, View
+from cdigen.notes import reason_of
 
 if TYPE_CHECKING:
-    from cdigen.discover.notes import Notes
+    from cdigen.notes import Notes
 
 
 def find_library_directories(driver: View, notes: Notes) -> tuple[str, ...]:

@@ -6,18 +6,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import MACHINES
+from cdigen.catalog.driver import MACHINES
 from cdigen.discover.devices import GPU_NODE
-from cdigen.discover.notes import UNSAFE_PATH, is_safe_path, reason_of
 from cdigen.errors import IncompleteError, NoDriverError, ParseError, VersionMismatchError, one_line
+from cdigen.facts import Driver
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import Driver
+from cdigen.notes import UNSAFE_PATH, is_safe_path, reason_of
 from cdigen.parse.procfs import is_driver_version, parse_module_version, parse_nvidia_version
 
 if TYPE_CHECKING:
-    from cdigen.discover.notes import Notes
-    from cdigen.discover.views import Views
     from cdigen.host import View
+    from cdigen.host.views import Views
+    from cdigen.notes import Notes
 
 PROC_VERSION = "/proc/driver/nvidia/version"
 MODULE = "/sys/module/nvidia"

@@ -9,9 +9,9 @@ from cdigen.discover.devices import find_node
 from cdigen.host import HostReadError, LinkError
 
 if TYPE_CHECKING:
-    from cdigen.discover.notes import Notes
-    from cdigen.discover.views import Views
-    from cdigen.inventory import DeviceNode
+    from cdigen.facts import DeviceNode
+    from cdigen.host.views import Views
+    from cdigen.notes import Notes
 
 _BY_PATH_DIRECTORY = "/dev/dri/by-path"
 

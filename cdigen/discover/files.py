@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import (
+from cdigen.catalog.driver import (
     FILES,
     FIRMWARE_DIRECTORIES,
     FileRow,
 )
-from cdigen.discover.notes import NOT_A_FILE, is_safe_name, reason_of
 from cdigen.errors import ParseError, one_line
+from cdigen.facts import Driver, DriverFile
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import Driver, DriverFile
+from cdigen.notes import NOT_A_FILE, is_safe_name, reason_of
 from cdigen.parse.icd import parse_icd_json, parse_icd_text
 
 if TYPE_CHECKING:
-    from cdigen.discover.notes import Notes
-    from cdigen.discover.views import Views
     from cdigen.host import View
+    from cdigen.host.views import Views
+    from cdigen.notes import Notes
 
 FIRMWARE_PATH = "/sys/module/firmware_class/parameters/path"
 OS_RELEASE = "/proc/sys/kernel/osrelease"

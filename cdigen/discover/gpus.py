@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Literal
 from cdigen.discover.devices import GPU_NODE, find_right_node
 from cdigen.discover.drm import find_by_path_names, find_drm_nodes
 from cdigen.discover.mig import MigFinder, without_shared_uuids
-from cdigen.discover.pci import PROC_GPUS, SEE_KERNEL_LOG, find_lost_gpus, lost_gpu
+from cdigen.discover.pci import SEE_KERNEL_LOG, find_lost_gpus, lost_gpu
 from cdigen.errors import IncompleteError, ParseError
+from cdigen.facts import DeviceNode, Gpu, MissingNode
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import DeviceNode, Gpu, MissingNode
-from cdigen.parse.procfs import GpuInformation, parse_gpu_information
+from cdigen.parse.procfs import PROC_GPUS, GpuInformation, parse_gpu_information
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cdigen.discover.majors import Majors
-    from cdigen.discover.notes import Notes
-    from cdigen.discover.views import Views
+    from cdigen.host.views import Views
+    from cdigen.notes import Notes
     from cdigen.parse.nvml import NvmlFacts, NvmlGpu
 
 AskNvml = Literal["auto", "never", "always"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import LIBRARIES, REQUIREMENTS, UNKNOWN_LIBRARY_GROUP, matches_stem
+from cdigen.catalog.driver import LIBRARIES, REQUIREMENTS, UNKNOWN_LIBRARY_GROUP, matches_stem
 from cdigen.errors import one_line
-from cdigen.inventory import LackingLibrary
+from cdigen.facts import LackingLibrary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cdigen.inventory import DriverFile, Library
+    from cdigen.facts import DriverFile, Library
 
 _MISSING = "is missing"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import (
+from cdigen.catalog.driver import (
     LEFT_OUT_LIBRARIES,
     LIBRARIES,
     LIBRARY_PREFIXES,
@@ -17,14 +17,14 @@ from cdigen.discover.catalog import (
 )
 from cdigen.discover.driver import is_version_suffix
 from cdigen.discover.lacking import UnusableLibrary
-from cdigen.discover.notes import UNSAFE_PATH, is_safe_name, is_safe_path, reason_of
 from cdigen.errors import ParseError
+from cdigen.facts import Driver, Library, LibraryName
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import Driver, Library, LibraryName
+from cdigen.notes import UNSAFE_PATH, is_safe_name, is_safe_path, reason_of
 
 if TYPE_CHECKING:
-    from cdigen.discover.notes import Notes
     from cdigen.host import View
+    from cdigen.notes import Notes
     from cdigen.parse.elf import ElfFacts
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import NODE_DRIVERS
+from cdigen.catalog.driver import NODE_DRIVERS
 from cdigen.errors import ParseError
 from cdigen.host import HostReadError, LinkError
-from cdigen.parse.procfs import parse_proc_devices
+from cdigen.parse.procfs import PROC_DEVICES, parse_proc_devices
 
 if TYPE_CHECKING:
-    from cdigen.discover.notes import Notes
     from cdigen.host import View
-
-PROC_DEVICES = "/proc/devices"
+    from cdigen.notes import Notes
 
 NVIDIA_MAJOR = 195
 """The driver's own (Linux, Documentation/admin-guide/devices.txt, "195 char Nvidia graphics devices")."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import FILELIST
-from cdigen.discover.notes import is_safe_name, reason_of
+from cdigen.catalog.driver import FILELIST
 from cdigen.errors import ParseError
 from cdigen.host import HostReadError, LinkError
+from cdigen.notes import is_safe_name, reason_of
 from cdigen.parse.filelist import parse_filelist
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cdigen.discover.notes import Notes
+    from cdigen.facts import DriverFile, Library
     from cdigen.host import View
-    from cdigen.inventory import DriverFile, Library
+    from cdigen.notes import Notes
 
 
 def check_manifest(view: View, libraries: Iterable[Library], files: Iterable[DriverFile], notes: Notes) -> None:

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cdigen.discover.devices import find_right_node
-from cdigen.discover.notes import reason_of
 from cdigen.errors import IncompleteError, ParseError
+from cdigen.facts import DeviceNode, MigInstance, MissingNode
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import DeviceNode, MigInstance, MissingNode
+from cdigen.notes import reason_of
 from cdigen.parse.capabilities import parse_capability_access, parse_capability_minors
 
 if TYPE_CHECKING:
     from cdigen.discover.majors import Majors
-    from cdigen.discover.notes import Notes
-    from cdigen.discover.views import Views
-    from cdigen.inventory import Gpu
+    from cdigen.facts import Gpu
+    from cdigen.host.views import Views
+    from cdigen.notes import Notes
     from cdigen.parse.nvml import NvmlGpu, NvmlMig
 
 PROC_CAPABILITIES = "/proc/driver/nvidia/capabilities"

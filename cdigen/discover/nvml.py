@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.notes import is_safe_path, reason_of
 from cdigen.errors import ParseError, one_line
 from cdigen.host import HostReadError, LinkError, NvmlError
 from cdigen.host.host import NVML_NO_ANSWER, NVML_NOT_ASKED, NVML_NOT_RECORDED
+from cdigen.notes import is_safe_path, reason_of
 
 if TYPE_CHECKING:
-    from cdigen.discover.notes import Notes
-    from cdigen.discover.views import Views
+    from cdigen.host.views import Views
+    from cdigen.notes import Notes
     from cdigen.parse.nvml import NvmlFacts
 
 _STEM = "libnvidia-ml.so"

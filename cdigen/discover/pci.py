@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.findings import Finding, Remedy
 from cdigen.host import HostReadError, LinkError
+from cdigen.parse.procfs import PROC_GPUS
 
 if TYPE_CHECKING:
     from cdigen.host import View
@@ -19,8 +20,6 @@ GPU_LOST = "gpu-lost"
 """The code of what a scan and a diagnosis say of a GPU that the driver has lost."""
 
 SEE_KERNEL_LOG = Remedy("see what the driver says in the kernel log", ("dmesg | grep -i nvrm",))
-PROC_GPUS = "/proc/driver/nvidia/gpus"
-
 _OF_NVIDIA = "/sys/bus/pci/drivers/nvidia"
 _VENDOR = "0x10de"
 _DISPLAY = "0x03"

@@ -17,8 +17,8 @@ from cdigen.discover.pci import find_gpus_of_nvidia
 from cdigen.errors import UnsupportedPlatformError, one_line
 
 if TYPE_CHECKING:
-    from cdigen.discover.views import Views
     from cdigen.host import View
+    from cdigen.host.views import Views
 
 WSL_DEVICE = "/dev/dxg"
 TEGRA_RELEASE = "/etc/nv_tegra_release"

@@ -15,19 +15,19 @@ from cdigen.discover.lacking import find_lacking
 from cdigen.discover.libraries import find_libraries
 from cdigen.discover.majors import find_majors
 from cdigen.discover.manifest import check_manifest
-from cdigen.discover.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.discover.platform import check_platform
 from cdigen.discover.sockets import find_sockets
 from cdigen.discover.xorg import find_xorg_modules
 from cdigen.errors import CdigenError, FileError, ParseError, UnreadableError, one_line
+from cdigen.facts import DriverFile, Inventory, Library
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import DriverFile, Inventory, Library
+from cdigen.notes import UNSAFE_PATH, Notes, is_safe_path
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
-    from cdigen.discover.views import Views
+    from cdigen.facts import DeviceNode, Driver
     from cdigen.host import View
-    from cdigen.inventory import DeviceNode, Driver
+    from cdigen.host.views import Views
     from cdigen.parse.nvml import NvmlFacts
 
     _Devices = tuple[tuple[DeviceNode, ...], FoundGpus]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import SOCKETS
+from cdigen.catalog.driver import SOCKETS
+from cdigen.facts import Socket
 from cdigen.host import HostReadError, LinkError
-from cdigen.inventory import Socket
 
 if TYPE_CHECKING:
-    from cdigen.discover.notes import Notes
     from cdigen.host import View
+    from cdigen.notes import Notes
 
 
 _WORDS = {"socket": "socket", "dir": "directory"}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import XORG_MODULE_DIRECTORIES, XORG_MODULES, XORG_SUBDIRECTORIES
+from cdigen.catalog.driver import XORG_MODULE_DIRECTORIES, XORG_MODULES, XORG_SUBDIRECTORIES
 from cdigen.discover.driver import is_version_suffix
-from cdigen.discover.loadable import find_loadable
-from cdigen.inventory import Driver, DriverFile
+from cdigen.discover.programs import find_loadable
+from cdigen.facts import Driver, DriverFile
 
 if TYPE_CHECKING:
-    from cdigen.discover.notes import Notes
     from cdigen.host import View
+    from cdigen.notes import Notes
 
 
 def find_xorg_modules(view: View, directories: tuple[str, ...], driver: Driver, notes: Notes) -> tuple[DriverFile, ...]:

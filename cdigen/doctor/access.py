@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, run
+from cdigen.diagnosis import UNREADABLE, Diagnosis, diagnosis, run
 from cdigen.findings import Remedy
 
 if TYPE_CHECKING:
-    from cdigen.doctor.diagnosis import Context
+    from cdigen.facts import ExpectedNode, FoundNode
     from cdigen.host import View
-    from cdigen.inventory import ExpectedNode, FoundNode
+    from cdigen.session.context import Context
 
 _GROUPS = "/etc/group"
 _CAPABILITIES = "nvidia-caps"

@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.diagnosis import UNREADABLE, unread
+from cdigen.diagnosis import UNREADABLE, unread
 from cdigen.doctor.driver import check_driver
-from cdigen.doctor.engines import check_engines, find_programs, version_commands
 from cdigen.doctor.kernel import check_kernel
 from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
 from cdigen.doctor.platform import find_unsupported
 from cdigen.doctor.selinux import check_selinux
 from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs
-from cdigen.doctor.truth import check_truth
 from cdigen.doctor.units import check_units, units_command
+from cdigen.engines.engines import check_engines, find_programs, version_commands
 from cdigen.findings import Remedy
+from cdigen.specs.compare_host import check_truth
 
 if TYPE_CHECKING:
-    from cdigen.doctor.diagnosis import Context, Diagnosis
-    from cdigen.doctor.truth import Rebuild
+    from cdigen.diagnosis import Diagnosis
+    from cdigen.session.context import Context
+    from cdigen.specs.compare_host import Rebuild
 
 _DRIVER_FIRST = Remedy("correct first what is wrong with the driver")
 

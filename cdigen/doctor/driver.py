@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdigen.diagnosis import Diagnosis, diagnosis, pass_on
 from cdigen.discover.pci import GPU_LOST
 from cdigen.discover.scan import find_inventory
-from cdigen.doctor.diagnosis import Diagnosis, diagnosis, pass_on
 from cdigen.errors import CdigenError
 from cdigen.plan.lacking import warn_of_lacking
 from cdigen.wording import count
@@ -14,9 +14,9 @@ from cdigen.wording import count
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cdigen.doctor.diagnosis import Context
+    from cdigen.facts import Inventory
     from cdigen.findings import Finding
-    from cdigen.inventory import Inventory
+    from cdigen.session.context import Context
 
 
 def check_driver(context: Context) -> tuple[Diagnosis, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdigen.diagnosis import UNREADABLE, Diagnosis, diagnosis, run, unread, unreadable
 from cdigen.discover.driver import (
     KERNEL_VERSIONS,
     MODULE_VERSION,
@@ -12,16 +13,16 @@ from cdigen.discover.driver import (
     has_module,
     read_kernel_module,
 )
-from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, diagnosis, run, unread, unreadable
 from cdigen.doctor.pci import LOAD_MODULE, keep_nouveau_out
 from cdigen.findings import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cdigen.discover.views import Views
-    from cdigen.doctor.diagnosis import Context, Level
+    from cdigen.diagnosis import Level
     from cdigen.host import View
+    from cdigen.host.views import Views
+    from cdigen.session.context import Context
 
 MODULES = "/sys/module"
 SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"

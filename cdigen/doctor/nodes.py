@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdigen.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, pass_on, run, unreadable
 from cdigen.discover.driver import has_module
-from cdigen.discover.expected import find_expected_nodes
-from cdigen.discover.notes import Notes
 from cdigen.doctor.access import is_open_to_all, judge_access
-from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, pass_on, run, unreadable
 from cdigen.errors import shell_word
 from cdigen.findings import Remedy
+from cdigen.nodes.expected import find_expected_nodes
+from cdigen.notes import Notes
 from cdigen.wording import count
 
 if TYPE_CHECKING:
-    from cdigen.doctor.diagnosis import Context, Level
-    from cdigen.inventory import ExpectedNode
+    from cdigen.diagnosis import Level
+    from cdigen.facts import ExpectedNode
+    from cdigen.session.context import Context
 
 _CREATE = "cdigen nodes --create"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from cdigen.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, pass_on, run, unreadable
 from cdigen.discover.pci import BUS, find_bound_driver, find_lost_gpus, find_pci_bus, lost_gpu
-from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, pass_on, run, unreadable
 
 if TYPE_CHECKING:
-    from cdigen.doctor.diagnosis import Context
     from cdigen.findings import Remedy
     from cdigen.host import View
+    from cdigen.session.context import Context
 
 LOAD_MODULE = run("modprobe nvidia", hint="load the module; if that fails, the lines with NVRM in dmesg tell why")
 

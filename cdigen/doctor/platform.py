@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdigen.diagnosis import UNREADABLE, Diagnosis, pass_on
 from cdigen.discover.platform import check_platform
-from cdigen.doctor.diagnosis import UNREADABLE, Diagnosis, pass_on
 from cdigen.errors import UnsupportedPlatformError
 
 if TYPE_CHECKING:
-    from cdigen.doctor.diagnosis import Context
+    from cdigen.session.context import Context
 
 
 def find_unsupported(context: Context) -> Diagnosis | None:

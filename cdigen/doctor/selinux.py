@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run, unread
+from cdigen.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run, unread
 
 if TYPE_CHECKING:
-    from cdigen.doctor.diagnosis import Context
     from cdigen.host import View
+    from cdigen.session.context import Context
 
 SELINUX = "/sys/fs/selinux"
 

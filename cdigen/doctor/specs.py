@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cdigen.catalog.engines import BOTH
 from cdigen.cdi.registry import Registry
 from cdigen.cdi.version import version_key
-from cdigen.doctor.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run, unreadable
-from cdigen.doctor.engines import Engine
-from cdigen.doctor.engines_catalog import BOTH
-from cdigen.doctor.renewal import GENERATE, how_to_renew, how_to_replace, how_to_reveal_ours
-from cdigen.doctor.spec_files import TOO_MANY, find_specs, judge_mode
+from cdigen.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run, unreadable
+from cdigen.engines.engines import Engine
 from cdigen.errors import shell_word
 from cdigen.findings import Remedy
+from cdigen.specs.found import TOO_MANY, find_specs, judge_mode
+from cdigen.specs.renewal import GENERATE, how_to_renew, how_to_replace, how_to_reveal_ours
 from cdigen.wording import count, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cdigen.doctor.diagnosis import Context
-    from cdigen.doctor.spec_files import FoundSpec
+    from cdigen.session.context import Context
+    from cdigen.specs.found import FoundSpec
 
 NO_DEVICE_FOUND = "no-device-found"
 """The code of what is said of an engine that finds no device."""
@@ -79,7 +79,7 @@ def judge_file(context: Context, spec: FoundSpec, *, is_file: bool = True) -> It
     path = spec.file.path
     if spec.file.problems:
         message = f"not a valid spec, so engines ignore it: {spec.file.problems[0]}"
-        remedy = how_to_replace(context, spec, is_file=is_file)
+        remedy = how_to_replace(spec, is_file=is_file)
         yield diagnosis("spec", path, "problem", "invalid-spec", message, remedy)
         return
     yield from judge_mode(path, spec.mode, 0o644)
@@ -93,7 +93,7 @@ def judge_file(context: Context, spec: FoundSpec, *, is_file: bool = True) -> It
             continue
         if not is_there:
             message = f"its hook {hook} is not there: containers do not start"
-            remedy = how_to_replace(context, spec, is_file=is_file)
+            remedy = how_to_replace(spec, is_file=is_file)
             yield diagnosis("spec", path, "problem", "hook-missing", message, _or_install(hook, remedy))
     hooks = f", with {count(len(spec.hooks), 'hook program')}" if spec.hooks else ""
     unused = "" if spec.is_used else "; no engine uses it: specs that take precedence have all its devices"
@@ -166,7 +166,7 @@ def _judge_engine(
         version = taken.by_path[path].version
         if engine.reads and version_key(version) > version_key(engine.reads):
             message = f"{path} has cdiVersion {version}; it is known to read up to {engine.reads}, and may refuse it"
-            remedy = how_to_renew(context, taken.by_path[path])
+            remedy = how_to_renew(taken.by_path[path])
             remedy = remedy._replace(hint=f"if it does, {remedy.hint or 'regenerate the spec'}")
             yield diagnosis("spec", engine.name, "warning", "cdi-version-too-new", message, remedy, about=(path,))
     if winners:

@@ -7,24 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.diagnosis import Diagnosis, diagnosis, run
+from cdigen.diagnosis import Diagnosis, diagnosis, run
 from cdigen.findings import NOTHING_TO_DO
+from cdigen.specs.renewal import DISABLE_VENDORS, VENDORS_SPEC, VENDORS_UNITS
 
 if TYPE_CHECKING:
-    from cdigen.doctor.diagnosis import Context, Level
-    from cdigen.doctor.programs import Answer
+    from cdigen.diagnosis import Level
+    from cdigen.host.programs import Answer
+    from cdigen.session.context import Context
 
 OURS = ("cdigen.service", "cdigen.path")
-VENDORS = ("nvidia-cdi-refresh.service", "nvidia-cdi-refresh.path")
-
 PLACES = ("/usr/bin/systemctl", "/bin/systemctl")
-VENDORS_SPEC = "/var/run/cdi/nvidia.yaml"
-DISABLE_VENDORS = run(
-    f"systemctl disable --now {' '.join(reversed(VENDORS))}",
-    f"rm -f {VENDORS_SPEC}",
-    hint="disable the vendor's service and remove its spec",
-)
-"""Where its spec hides ours. The file may be gone by the second command, as after a boot."""
 
 _BOOTED = "/run/systemd/system"  # sd_booted(3)
 _ENABLE = f"systemctl enable --now {' '.join(OURS)}"
@@ -44,7 +37,7 @@ def units_command(context: Context) -> tuple[str, ...] | None:
     place = next((place for place in PLACES if system.find(place) is not None), None)
     if place is None:
         return None
-    return (place, "show", "--no-pager", f"--property={_PROPERTIES}", "--", *OURS, *VENDORS)
+    return (place, "show", "--no-pager", f"--property={_PROPERTIES}", "--", *OURS, *VENDORS_UNITS)
 
 
 def check_units(context: Context, answer: Answer | None, *, has_ours: bool) -> tuple[Diagnosis, ...]:
@@ -73,7 +66,7 @@ def check_units(context: Context, answer: Answer | None, *, has_ours: bool) -> t
         return (diagnosis("systemd", "systemctl", "unknown", "systemctl-failed", answer.failure, look),)
     units = parse_units(answer.text)
     found = [_judge_ours(name, units.get(name, {})) for name in OURS]
-    enabled = [name for name in VENDORS if units.get(name, {}).get("UnitFileState") in _ENABLED]
+    enabled = [name for name in VENDORS_UNITS if units.get(name, {}).get("UnitFileState") in _ENABLED]
     if enabled:
         message = (
             f"enabled: the vendor's service writes {VENDORS_SPEC}, which takes precedence over /etc/cdi/nvidia.yaml"

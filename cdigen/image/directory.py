@@ -15,7 +15,7 @@ from cdigen.image.tree import Change
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cdigen.image.kept import Keeper
+    from cdigen.image.content import Keeper
 
 _NOT_OF_AN_IMAGE = ("/dev", "/proc", "/sys")  # an engine mounts them
 _MEANWHILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ESTALE)

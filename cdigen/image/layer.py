@@ -10,7 +10,7 @@ from cdigen.image.tar import TarReader
 from cdigen.image.tree import Change
 
 if TYPE_CHECKING:
-    from cdigen.image.kept import Keeper
+    from cdigen.image.content import Keeper
     from cdigen.image.stream import Stream
 
 

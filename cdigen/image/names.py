@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cdigen.discover.catalog import BINARIES, LIBRARIES, LibraryRow, matches_stem
+from cdigen.catalog.driver import BINARIES, LIBRARIES, LibraryRow, matches_stem
 from cdigen.discover.driver import is_version_suffix
 
 _LIBRARY = re.compile(r"(?P<stem>[^/]+?)\.so(?:\.(?P<suffix>[0-9][0-9.]*))?")

@@ -8,9 +8,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from cdigen.errors import DocumentError, FileError, ParseError, one_line
+from cdigen.image.content import Keeper
 from cdigen.image.directory import read_directory
 from cdigen.image.image import DIRECTORY, Form, Image, Layer
-from cdigen.image.kept import Keeper
 from cdigen.image.layer import LayerReader
 from cdigen.image.manifest import find_docker_pieces, find_oci_pieces
 from cdigen.image.store import ArchiveStore, DirectoryStore

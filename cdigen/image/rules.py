@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.errors import one_line, shell_word
-from cdigen.image.kept import PACKAGE_LISTS, is_package_list
+from cdigen.image.content import PACKAGE_LISTS, is_package_list
 from cdigen.image.limits import MAX_FOUND
 from cdigen.image.names import is_legitimate, is_program, split_library_name
 from cdigen.image.search import PROGRAM_DIRECTORY, Search

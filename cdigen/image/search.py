@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.catalog import BINARY_DIRECTORIES, LINKER_CACHES, SUBDIRECTORIES
+from cdigen.catalog.driver import BINARY_DIRECTORIES, LINKER_CACHES, SUBDIRECTORIES
 from cdigen.errors import CdigenError, ParseError
 from cdigen.host import HostReadError, LinkError, View
 from cdigen.image.names import is_program, split_library_name

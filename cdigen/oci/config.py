@@ -6,13 +6,13 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
-from cdigen.cdi.places import find_values
+from cdigen.cdi.values import find_values
 from cdigen.schema import Violation, first_violations, format_place, preview
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cdigen.cdi.places import Path
+    from cdigen.cdi.values import Path
 
 HOOK_NAMES = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 

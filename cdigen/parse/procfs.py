@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from cdigen.errors import ParseError
 from cdigen.parse.text import is_number, lines_of, number_of
 
+PROC_DEVICES = "/proc/devices"
+PROC_GPUS = "/proc/driver/nvidia/gpus"
+
 DRIVER_VERSION_PATTERN = r"[0-9]{1,5}\.[0-9]{1,5}(?:\.[0-9]{1,5})?"
 """A driver version: two or three numbers, as in `384.81`, `580.178` or `535.309.01`."""
 

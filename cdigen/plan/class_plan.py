@@ -9,7 +9,7 @@ from cdigen.plan.plan import MOUNT_OPTIONS, Plan, PlannedDevice, PlannedMount, b
 from cdigen.wording import first_of
 
 if TYPE_CHECKING:
-    from cdigen.inventory import ClassDevices, DeviceNode, Inventory
+    from cdigen.facts import ClassDevices, DeviceNode, Inventory
     from cdigen.plan.options import BuildOptions
 
 _MOST_NAMED = 8

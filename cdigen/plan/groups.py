@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cdigen.inventory import DeviceNode
+    from cdigen.facts import DeviceNode
     from cdigen.plan.plan import Plan
 
 _READ_WRITE = 0o6

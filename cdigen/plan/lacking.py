@@ -11,7 +11,7 @@ from cdigen.wording import first_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from cdigen.inventory import Inventory, LackingLibrary
+    from cdigen.facts import Inventory, LackingLibrary
     from cdigen.plan.options import BuildOptions
 
 LACKING_LIBRARY = "lacking-library"

@@ -9,7 +9,7 @@ from cdigen.errors import IncompleteError, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cdigen.inventory import MissingNode
+    from cdigen.facts import MissingNode
 
 _SHOWN = 8
 

@@ -10,7 +10,7 @@ from cdigen.parse.elf import glibc_floor
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cdigen.inventory import Inventory
+    from cdigen.facts import Inventory
     from cdigen.parse.elf import ElfFacts
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.errors import CdigenError, IncompleteError, UnreadableError
-from cdigen.inventory import LeftOut
+from cdigen.facts import LeftOut
 from cdigen.plan.lacking import find_relevant, refuse_lacking, warn_of_lacking
 from cdigen.plan.missing import refuse_missing
 from cdigen.plan.selection import select_gpus
@@ -15,8 +15,8 @@ from cdigen.plan.sockets import warn_of_sockets
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cdigen.facts import DeviceNode, DriverFile, Gpu, Inventory, Library, MigInstance, Socket
     from cdigen.findings import Finding
-    from cdigen.inventory import DeviceNode, DriverFile, Gpu, Inventory, Library, MigInstance, Socket
     from cdigen.plan.options import BuildOptions
 
 CONTAINER_LIBRARY_DIRECTORIES = {

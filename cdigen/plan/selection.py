@@ -12,7 +12,7 @@ from cdigen.wording import first_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cdigen.inventory import Gpu, MigInstance
+    from cdigen.facts import Gpu, MigInstance
 
 _MOST_NAMED = 8
 _BDF = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])")

@@ -10,7 +10,7 @@ from cdigen.findings import Finding, Remedy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cdigen.inventory import Inventory
+    from cdigen.facts import Inventory
     from cdigen.plan.options import BuildOptions
 
 

@@ -10,7 +10,7 @@ from cdigen.plan.groups import needed_gids
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cdigen import inventory
+    from cdigen import facts
     from cdigen.plan.plan import Plan, PlannedEnv
 
 
@@ -27,7 +27,7 @@ def build_spec(plan: Plan, *, with_groups: bool = False) -> Spec:
             have the nodes.
     """
 
-    def groups(nodes: tuple[inventory.DeviceNode, ...]) -> tuple[int, ...]:
+    def groups(nodes: tuple[facts.DeviceNode, ...]) -> tuple[int, ...]:
         return needed_gids(nodes) if with_groups else ()
 
     return Spec(
@@ -57,7 +57,7 @@ def _env(variables: Iterable[PlannedEnv]) -> tuple[str, ...]:
     return tuple(f"{variable.name}={variable.value}" for variable in variables)
 
 
-def _nodes(nodes: Iterable[inventory.DeviceNode]) -> tuple[DeviceNode, ...]:
+def _nodes(nodes: Iterable[facts.DeviceNode]) -> tuple[DeviceNode, ...]:
     return tuple(
         DeviceNode(
             path=node.path,

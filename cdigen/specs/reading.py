@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cdigen.cdi.engine_form import Spec
-    from cdigen.cdi.places import Path
+    from cdigen.cdi.values import Path
 
 
 def parse_spec(data: bytes) -> tuple[Spec | None, tuple[Violation, ...]]:

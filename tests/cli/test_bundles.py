@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from cdigen.commands.config_file import open_config
 from cdigen.errors import FileError
+from cdigen.oci.bundle import open_config
 from tests.cli.conftest import lack
 from tests.swap import exchanging
 
@@ -169,7 +169,7 @@ def test_the_rights_of_an_access_list_do_not_become_the_groups(bundle: Bundle) -
 AS_A_USER = """
 import os, sys
 from contextlib import ExitStack
-from cdigen.commands.config_file import open_config, write_elsewhere
+from cdigen.oci.bundle import open_config, write_elsewhere
 config, elsewhere = sys.argv[1:]
 os.setgroups([65533])
 os.setresgid(65532, 65532, 65532)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.doctor.spec_files import MAX_SPECS
 from cdigen.parse.document import parse_document
 from cdigen.schema import find_schema_violations
+from cdigen.specs.found import MAX_SPECS
 from tests.cli.program import bound_to_permissions, run_program
 from tests.golden.hosts import GOLDEN_HOSTS, GoldenHost
 from tests.hosts import (

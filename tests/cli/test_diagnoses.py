@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.commands.diagnoses import diagnoses_to_json, emit_diagnoses
-from cdigen.doctor.diagnosis import diagnosis, pass_on, run
+from cdigen.diagnosis import diagnosis, pass_on, run
+from cdigen.doctor.report import diagnoses_to_json, emit_diagnoses
 from cdigen.findings import Finding, Remedy
 
 if TYPE_CHECKING:
     import pytest
 
-    from cdigen.doctor.diagnosis import Diagnosis
+    from cdigen.diagnosis import Diagnosis
 
 CREATE = run("cdigen nodes --create")
 

@@ -13,9 +13,9 @@ import pytest
 from yaml import safe_load
 
 from cdigen.cli import cli
-from cdigen.commands.facts_text import compare_entries
-from cdigen.commands.own_files import RECORD
+from cdigen.host.snapshot_diff import compare_entries
 from cdigen.schema import find_schema_violations
+from cdigen.specs.header import RECORD
 from tests.classes import all_class_entries
 from tests.cli.program import CHECKOUT, bound_to_permissions, run_program
 from tests.cli.recorded_case import RecordedCase, relink

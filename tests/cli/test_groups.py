@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from yaml import safe_load
 
-from cdigen.commands.groups import judge_engines
-from cdigen.doctor.engines import Engine
+from cdigen.engines.engines import Engine
+from cdigen.specs.groups import judge_engines
 from tests.hosts import char, minimal_entries
 
 if TYPE_CHECKING:

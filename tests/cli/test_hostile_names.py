@@ -12,13 +12,13 @@ from yaml import safe_load
 
 from cdigen.cdi.model import to_document
 from cdigen.cdi.validate import find_violations
-from cdigen.commands.planning import Planned
-from cdigen.commands.rendering import render_plan, validate_rendered
 from cdigen.parse.document import parse_document
-from cdigen.plan.choices import Choices
+from cdigen.plan.header_options import Choices
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.plan import build_plan
 from cdigen.plan.spec import build_spec
+from cdigen.session.planner import Planned
+from cdigen.specs.render import render_plan, validate_rendered
 from tests.hosts import (
     LIBDIR,
     VERSION,

@@ -11,8 +11,8 @@ import pytest
 from yaml import safe_load
 
 from cdigen import __version__
-from cdigen.commands.own_files import HEAD_BYTES, is_ours
 from cdigen.schema import find_schema_violations
+from cdigen.specs.header import HEAD_BYTES, is_ours
 from tests.classes import all_class_entries
 from tests.cli.program import run_program
 from tests.cli.recorded_case import RecordedCase, relink

@@ -13,9 +13,9 @@ import pytest
 from cdigen import __version__
 from cdigen.cli import cli
 from cdigen.cli.duration import parse_duration
-from cdigen.commands.target import Target
 from cdigen.discover.gpus import AskNvml
 from cdigen.plan.options import AdditionalGids, BuildOptions, Mode, NameStrategy
+from cdigen.session.target import Target
 from tests.cli.program import run_program
 
 if TYPE_CHECKING:

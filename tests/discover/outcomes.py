@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from cdigen.commands.planning import Planner
-from cdigen.commands.rendering import render_plan
-from cdigen.commands.target import OpenTarget, Target
 from cdigen.errors import CdigenError, FileError
 from cdigen.plan.options import BuildOptions
+from cdigen.session.planner import Planner
+from cdigen.session.target import OpenTarget, Target
+from cdigen.specs.render import render_plan
 from tests.classes import all_class_entries
 from tests.hosts import LIBDIR, VERSION, Entries, library, link, linker_cache, mig_entries, program, text
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cdigen.discover.scan import find_inventory
-from cdigen.discover.views import open_views
 from cdigen.findings import Finding, Remedy
+from cdigen.host.views import open_views
 from tests.hosts import (
     LIBDIR,
     VERSION,
@@ -25,7 +25,7 @@ from tests.nvml.stub import mig_uuid
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
-    from cdigen.inventory import Inventory
+    from cdigen.facts import Inventory
 
 GPUS = "/proc/driver/nvidia/gpus"
 FIRST = bdf_of(0)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cdigen.catalog.classes import CLASSES
 from cdigen.discover.classes import find_class
-from cdigen.discover.classes_catalog import CLASSES
-from cdigen.discover.views import open_views
 from cdigen.host import HostReadError
+from cdigen.host.views import open_views
 from tests.classes import IMEX, all_class_entries, gds_entries, imex_entries, nvswitch_entries, proc_devices
 from tests.hosts import Entries, char, damaged, host_of, link, minimal_entries, moved, text, unreadable, without
 
 if TYPE_CHECKING:
-    from cdigen.inventory import ClassDevices, ClassName
+    from cdigen.facts import ClassDevices, ClassName
 
 
 def find(entries: Entries, name: ClassName, *, driver_root: str = "/", dev_root: str | None = None) -> ClassDevices:

@@ -25,7 +25,7 @@ from tests.hosts import (
 )
 
 if TYPE_CHECKING:
-    from cdigen.inventory import Inventory
+    from cdigen.facts import Inventory
 
 
 SONAMES = {

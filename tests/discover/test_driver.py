@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cdigen.errors import CdigenError, IncompleteError, NoDriverError, UnreadableError, VersionMismatchError
-from cdigen.inventory import Driver
+from cdigen.facts import Driver
 from tests.hosts import (
     LIBDIR,
     NOT_ELF,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdigen.discover.expected import find_expected_nodes
-from cdigen.discover.notes import Notes
-from cdigen.discover.views import open_views
+from cdigen.host.views import open_views
+from cdigen.nodes.expected import find_expected_nodes
+from cdigen.notes import Notes
 from tests.hosts import (
     Entries,
     Entry,
@@ -27,7 +27,7 @@ from tests.hosts import (
 from tests.nodes import CAPABILITIES, DEVICES, OLD_DEVICES, node_entries, proc_entries
 
 if TYPE_CHECKING:
-    from cdigen.inventory import ExpectedNode
+    from cdigen.facts import ExpectedNode
 
 Row = tuple[str, int | None, int, str, str]
 

@@ -29,7 +29,7 @@ from tests.hosts import (
 )
 
 if TYPE_CHECKING:
-    from cdigen.inventory import DriverFile, Inventory
+    from cdigen.facts import DriverFile, Inventory
 
 INFORMATION = f"/proc/driver/nvidia/gpus/{bdf_of(0)}/information"
 FIRMWARE = f"nvidia/{VERSION}/gsp_ga10x.bin"

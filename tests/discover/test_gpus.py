@@ -23,7 +23,7 @@ from tests.hosts import (
 )
 
 if TYPE_CHECKING:
-    from cdigen.inventory import Gpu
+    from cdigen.facts import Gpu
 
 GPUS = "/proc/driver/nvidia/gpus"
 FIRST = f"{GPUS}/{bdf_of(0)}/information"

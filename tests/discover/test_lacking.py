@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from cdigen.inventory import LackingLibrary
+from cdigen.facts import LackingLibrary
 from tests.hosts import (
     LIBDIR,
     VERSION,

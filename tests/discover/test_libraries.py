@@ -24,7 +24,7 @@ from tests.hosts import (
 )
 
 if TYPE_CHECKING:
-    from cdigen.inventory import Library
+    from cdigen.facts import Library
 
 OUTSIDE = "/opt/elsewhere"
 

@@ -25,7 +25,7 @@ from tests.hosts import (
 )
 
 if TYPE_CHECKING:
-    from cdigen.inventory import Gpu
+    from cdigen.facts import Gpu
 
 CAPABILITIES = "/proc/driver/nvidia/capabilities"
 PLACES = ((2, 0), (3, 0), (3, 1), (9, 0))  # those of the published A100, hosts/mig-1xA100-gi2-gi3-gi9.yaml

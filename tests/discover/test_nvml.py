@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.notes import Notes
 from cdigen.discover.nvml import find_nvml
-from cdigen.discover.views import open_views
 from cdigen.findings import Finding, Remedy
 from cdigen.host import Host, NvmlError
 from cdigen.host.host import NVML_NOT_INSTALLED
 from cdigen.host.live import LiveHost
 from cdigen.host.snapshot import SnapshotHost
+from cdigen.host.views import open_views
+from cdigen.notes import Notes
 from cdigen.parse.nvml import NvmlFacts, NvmlGpu
 from tests.hosts import LIBDIR, OTHER_VERSION, VERSION, damaged, host_of, library, link, moved, unreadable
 from tests.nvml.stub import Card, bus_id, card_uuid, compile_stub

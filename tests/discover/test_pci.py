@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from cdigen.discover.pci import BUS, PciBus, find_pci_bus
-from cdigen.discover.views import open_views
+from cdigen.host.views import open_views
 from tests.hosts import Entries, Entry, host_of, text, unreadable
 
 

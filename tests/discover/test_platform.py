@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from cdigen.discover.expected import find_expected_nodes
-from cdigen.discover.notes import Notes
 from cdigen.discover.platform import Platform, find_platform
-from cdigen.discover.readiness import find_lacking
-from cdigen.discover.views import open_views
 from cdigen.errors import UnsupportedPlatformError
 from cdigen.host import HostReadError, LinkError
+from cdigen.host.views import open_views
+from cdigen.nodes.expected import find_expected_nodes
+from cdigen.notes import Notes
+from cdigen.session.readiness import find_lacking
 from tests.hosts import (
     Entries,
     bdf_of,

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from cdigen.discover.readiness import find_lacking
-from cdigen.discover.views import open_views
 from cdigen.host import Host
+from cdigen.host.views import open_views
+from cdigen.session.readiness import find_lacking
 from tests.host.calls import CallHost
 from tests.hosts import (
     Entries,

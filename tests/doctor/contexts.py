@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.commands.own_files import is_ours, options_of
-from cdigen.discover.views import open_views
-from cdigen.doctor.diagnosis import Context
 from cdigen.host import Host
+from cdigen.host.views import open_views
+from cdigen.session.context import Context
 from tests.hosts import host_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from cdigen.doctor.diagnosis import Diagnosis
-    from cdigen.doctor.programs import Answer, Runner
+    from cdigen.diagnosis import Diagnosis
+    from cdigen.host.programs import Answer, Runner
     from tests.hosts import Entry
 
 
@@ -28,8 +27,6 @@ def context_of(
         views=views,
         is_recorded=is_recorded,
         runner=runner,
-        is_ours=is_ours,
-        options_of=options_of,
         ask_nvml="never",
     )
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from cdigen.doctor.engines import Engine, check_engines, find_programs, version_commands
-from cdigen.doctor.programs import Answer
+from cdigen.engines.engines import Engine, check_engines, find_programs, version_commands
+from cdigen.host.programs import Answer
 from tests.doctor.contexts import context_of, lines
 from tests.hosts import Entries, Entry, link, text, unreadable
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.commands.rebuilding import Rebuilder
-from cdigen.commands.target import OpenTarget, Target
 from cdigen.doctor.checks import diagnose
-from cdigen.doctor.programs import Answer
+from cdigen.host.programs import Answer
+from cdigen.session.target import OpenTarget, Target
+from cdigen.specs.rebuild import Rebuilder
 from tests.discover.outcomes import a_host_with_everything
 from tests.doctor.contexts import context_of, lines
 from tests.host.failing import FailingHost
 from tests.hosts import LIBDIR, VERSION, host_of, text, unreadable
 
 if TYPE_CHECKING:
-    from cdigen.doctor.diagnosis import Diagnosis
+    from cdigen.diagnosis import Diagnosis
     from cdigen.host import Host
     from tests.hosts import Entries
 

@@ -7,7 +7,7 @@ import pwd
 import time
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.programs import MAX_OUTPUT, Answer, own_environment, run_programs
+from cdigen.host.programs import MAX_OUTPUT, Answer, own_environment, run_programs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.doctor.engines import Engine
-from cdigen.doctor.engines_catalog import BOTH
+from cdigen.catalog.engines import BOTH
 from cdigen.doctor.specs import check_specs
+from cdigen.engines.engines import Engine
 from cdigen.host.live import LiveHost
 from tests.doctor.contexts import context_of, lines
 from tests.hosts import Entries, Entry, link, text, unreadable, without

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cdigen.doctor.driver import check_driver
-from cdigen.doctor.programs import Answer
 from cdigen.doctor.selinux import check_selinux
 from cdigen.doctor.units import check_units, units_command
+from cdigen.host.programs import Answer
 from tests.doctor.contexts import context_of, lines, no_answers
 from tests.hosts import LIBDIR, OTHER_VERSION, VERSION, Entries, kernel_entries, minimal_entries, text, without
 

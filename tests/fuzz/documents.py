@@ -15,7 +15,6 @@ from cdigen.cdi.registry import read_registry
 from cdigen.cdi.render import render_json, render_yaml
 from cdigen.cdi.validate import find_violations
 from cdigen.cli.duration import MOST_SECONDS, parse_duration
-from cdigen.commands.own_files import header_options, is_ours, may_become_ours, spec_header
 from cdigen.errors import DocumentError, ParseError
 from cdigen.host import Entry
 from cdigen.oci.config import find_config_violations
@@ -25,7 +24,8 @@ from cdigen.parse.document import parse_document
 from cdigen.parse.elf import glibc_floor, parse_elf
 from cdigen.parse.engine_document import format_scalar, parse_as_engines
 from cdigen.parse.nvml import parse_nvml, parse_nvml_value, render_nvml
-from cdigen.plan.choices import format_choices, parse_choices
+from cdigen.plan.header_options import format_choices, parse_choices
+from cdigen.specs.header import header_options, is_ours, may_become_ours, spec_header
 from cdigen.specs.reading import parse_spec
 
 if TYPE_CHECKING:

@@ -8,36 +8,35 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from cdigen.catalog.engines import ENGINES
 from cdigen.cdi.model import to_document
 from cdigen.cdi.render import render_yaml
 from cdigen.cdi.validate import find_violations
-from cdigen.commands.own_files import is_ours
-from cdigen.commands.planning import Planner
-from cdigen.commands.snapshot import ask_everything
-from cdigen.commands.target import OpenTarget, Target
-from cdigen.discover.views import open_views
-from cdigen.doctor.diagnosis import Context
-from cdigen.doctor.engines import check_engines, find_programs
-from cdigen.doctor.engines_catalog import ENGINES
 from cdigen.doctor.kernel import check_kernel
 from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
-from cdigen.doctor.programs import Answer
 from cdigen.doctor.selinux import check_selinux
 from cdigen.doctor.units import check_units
+from cdigen.engines.engines import check_engines, find_programs
 from cdigen.errors import CdigenError, ParseError
 from cdigen.host import View
+from cdigen.host.programs import Answer
 from cdigen.host.recording import RecordingHost
 from cdigen.host.snapshot import SnapshotHost, load_snapshot
+from cdigen.host.views import open_views
 from cdigen.image.layer import clean_path
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.spec import build_spec
 from cdigen.run import run
+from cdigen.session.context import Context
+from cdigen.session.planner import Planner
+from cdigen.session.target import OpenTarget, Target
+from cdigen.specs.questions import ask_everything
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cdigen.doctor.diagnosis import Diagnosis
+    from cdigen.diagnosis import Diagnosis
 
 
 from tests.fuzz.properties import check_line, write_temporary
@@ -178,8 +177,6 @@ def _context(entries: Mapping[str, Mapping[str, object]]) -> Context:
         views=open_views(SnapshotHost(entries), driver_root="/", dev_root=None),
         is_recorded=False,
         runner=lambda _: (),
-        is_ours=is_ours,
-        options_of=lambda _: "",
         ask_nvml="never",
     )
 

@@ -163,7 +163,7 @@ TARGETS = (
         calls=(20_000, 300),
         memory=(1 << 20, 2_000),
         read=documents.validate,
-        modules=("cdi.validate", "schema", "cdi.version", "cdi.places"),
+        modules=("cdi.validate", "schema", "cdi.version", "cdi.values"),
         borrowed=seeds.specs,
     ),
     Target(
@@ -187,7 +187,7 @@ TARGETS = (
         read=documents.oci_config,
         modules=("oci.config", "oci.edits", "oci.devices"),
     ),
-    Target(name="header", read=documents.header, modules=("commands.own_files", "plan.choices", "plan.options")),
+    Target(name="header", read=documents.header, modules=("specs.header", "plan.header_options", "plan.options")),
     Target(name="duration", read=documents.duration, raises=(click.BadParameter,), modules=("cli.duration",)),
     Target(
         name="snapshot",
@@ -204,7 +204,7 @@ TARGETS = (
         memory=(18 << 20, 2_000),
         read=hosts.verbs,
         raises=(),
-        modules=("commands.explain", "commands.list_devices", "commands.nodes", "doctor.checks"),
+        modules=("verbs.explain", "verbs.list_devices", "verbs.nodes", "doctor.checks"),
         borrowed=seeds.snapshots,
     ),
     Target(
@@ -212,14 +212,14 @@ TARGETS = (
         calls=(20_000, 200),
         read=hosts.engines,
         raises=(),
-        modules=("doctor.engine_config", "doctor.engines"),
+        modules=("engines.config", "engines.engines"),
     ),
     Target(
         name="host-texts",
         calls=(10_000, 200),
         read=hosts.host_texts,
         raises=(),
-        modules=("doctor.kernel", "doctor.nodes", "doctor.pci", "doctor.selinux", "discover.expected"),
+        modules=("doctor.kernel", "doctor.nodes", "doctor.pci", "doctor.selinux", "nodes.expected"),
     ),
     Target(name="units", read=hosts.units, raises=(), modules=("doctor.units",)),
     Target(name="links", calls=(2_000, 200), read=hosts.links, raises=(LinkError,), modules=("host.view",)),

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from cdigen.cdi.render import render_yaml
 from cdigen.discover.scan import find_inventory
-from cdigen.discover.views import open_views
 from cdigen.errors import CdigenError
 from cdigen.host import Host, HostReadError
 from cdigen.host.host import NvmlError
 from cdigen.host.live import LiveHost
 from cdigen.host.recording import RecordingHost
 from cdigen.host.snapshot import SnapshotHost, load_snapshot
+from cdigen.host.views import open_views
 from tests.host.calls import Call, CallHost, replayed, without_modes
 from tests.host.test_live import as_nobody, needs_root
 from tests.hosts import (

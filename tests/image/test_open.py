@@ -13,8 +13,8 @@ import pytest
 
 from cdigen.errors import CdigenError, DocumentError, FileError, ParseError
 from cdigen.image import Image, Layer, open_image
+from cdigen.image.content import Keeper
 from cdigen.image.directory import read_directory
-from cdigen.image.kept import Keeper
 from cdigen.image.layer import LayerReader
 from cdigen.image.store import DirectoryStore
 from cdigen.image.stream import Budget, FileStream, GzipStream

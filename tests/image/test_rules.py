@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdigen.discover.catalog import LIBRARIES, matches_stem
+from cdigen.catalog.driver import LIBRARIES, matches_stem
 from cdigen.image import Image, Layer, Tree
 from cdigen.image.names import split_library_name
 from cdigen.image.rules import DriverFile, find_driver_files

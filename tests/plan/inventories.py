@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from cdigen.inventory import (
+from cdigen.facts import (
     DeviceNode,
     Driver,
     DriverFile,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdigen.errors import UsageError
-from cdigen.inventory import Driver, DriverFile, Gpu, Inventory, Library, LibraryName
+from cdigen.facts import Driver, DriverFile, Gpu, Inventory, Library, LibraryName
 from cdigen.plan.options import CAPABILITIES, BuildOptions, parse_capabilities
 from cdigen.plan.plan import build_plan, choose_libraries
 from tests.plan.inventories import elf, node

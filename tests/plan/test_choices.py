@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdigen.errors import ParseError
-from cdigen.plan.choices import Choices, format_choices, parse_choices
+from cdigen.plan.header_options import Choices, format_choices, parse_choices
 from cdigen.plan.options import CAPABILITIES, GPU_MODES, BuildOptions
 
 PATHS = st.lists(

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdigen.catalog.classes import CLASSES
 from cdigen.cdi.model import to_document
 from cdigen.cdi.validate import find_violations
 from cdigen.discover.classes import find_class
-from cdigen.discover.classes_catalog import CLASSES
 from cdigen.discover.scan import find_inventory
-from cdigen.discover.views import open_views
 from cdigen.errors import IncompleteError, UsageError
+from cdigen.host.views import open_views
 from cdigen.plan.class_plan import build_class_plan, build_management_plan
 from cdigen.plan.options import BuildOptions, Mode, NameStrategy
 from cdigen.plan.spec import build_spec
@@ -30,7 +30,7 @@ from tests.classes import (
 from tests.hosts import Entries, host_of, minimal_entries, without
 
 if TYPE_CHECKING:
-    from cdigen.inventory import ClassName
+    from cdigen.facts import ClassName
     from cdigen.plan.plan import Plan
 
 SPEC = {

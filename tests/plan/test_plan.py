@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cdigen.cdi.model import to_document
 from cdigen.cdi.validate import find_violations
 from cdigen.errors import IncompleteError
-from cdigen.inventory import DriverFile, Library, Socket
+from cdigen.facts import DriverFile, Library, Socket
 from cdigen.plan.options import BuildOptions, Mode, NameStrategy
 from cdigen.plan.plan import (
     CONTAINER_LIBRARY_DIRECTORIES,
@@ -37,7 +37,7 @@ from tests.hosts import (
 from tests.plan.inventories import elf, inventories, node
 
 if TYPE_CHECKING:
-    from cdigen.inventory import DeviceNode, Gpu, Inventory, MigInstance
+    from cdigen.facts import DeviceNode, Gpu, Inventory, MigInstance
 
 DIRECTORIES = st.lists(
     st.sampled_from(["/usr/lib64", "/opt/a b/lib", "/usr/lib", "/lib"]), unique=True, min_size=1, max_size=3

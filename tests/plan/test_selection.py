@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cdigen.errors import IncompleteError
-from cdigen.inventory import Gpu, MigInstance
+from cdigen.facts import Gpu, MigInstance
 from cdigen.plan.selection import select_gpus
 
 

@@ -7,9 +7,9 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
-from cdigen.doctor.engines import Engine, check_engines, find_programs, version_commands
-from cdigen.doctor.programs import run_programs
+from cdigen.engines.engines import Engine, check_engines, find_programs, version_commands
 from cdigen.host.live import LiveHost
+from cdigen.host.programs import run_programs
 from tests.doctor.contexts import context_of
 from tests.real.cache import cache_dir
 from tests.real.conftest import skipped_where_unavailable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.commands.own_files import is_ours
+from cdigen.specs.header import is_ours
 from cdigen.walk import open_place
 from cdigen.write import TEMPORARY, Owner, refusing, remove_file, write_at, write_file
 from tests.write.conftest import lack

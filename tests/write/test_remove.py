@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.commands.own_files import is_ours, may_become_ours, output_of, spec_header, standing_file
 from cdigen.errors import FileError
+from cdigen.specs.header import is_ours, may_become_ours, output_of, spec_header, standing_file
 from cdigen.walk import open_place
 from cdigen.write import remove_at, remove_file
 

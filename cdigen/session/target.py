@@ -1,0 +1,122 @@
+"""Which host a command looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cdigen.discover.scan import find_inventory
+from cdigen.errors import UsageError
+from cdigen.host.views import open_views
+from cdigen.plan.options import check_root
+from cdigen.read import read_input
+
+if TYPE_CHECKING:
+    from cdigen.discover.gpus import AskNvml
+    from cdigen.facts import Inventory
+    from cdigen.host import Host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The five root options, or a snapshot in place of a live host.
+
+    Attributes:
+        host_root, procfs, sysfs: where this process sees the host's `/`, `/proc` and `/sys`; the last two None for
+            below `host_root`.
+        driver_root, dev_root: directories on the host; see `cdigen.host.views.open_views`.
+        snapshot: a file to read in place of a host; then none of the others is given.
+        ask_nvml: when to ask NVML what procfs does not tell.
+        nvml_timeout: seconds to wait for its answer; None for the host's default.
+    """
+
+    host_root: str | None = None
+    driver_root: str | None = None
+    dev_root: str | None = None
+    procfs: str | None = None
+    sysfs: str | None = None
+    snapshot: str | None = None
+    ask_nvml: AskNvml = "auto"
+    nvml_timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the options go together.
+
+        Raises:
+            UsageError: they do not.
+        """
+        roots = {
+            "--host-root": self.host_root,
+            "--driver-root": self.driver_root,
+            "--dev-root": self.dev_root,
+            "--procfs": self.procfs,
+            "--sysfs": self.sysfs,
+        }
+        if self.snapshot is not None and (given := [option for option, value in roots.items() if value is not None]):
+            raise UsageError(
+                f"--snapshot has its own roots and cannot be used together with {', '.join(given)}",
+                hint=f"leave {'it' if len(given) == 1 else 'them'} out",
+                code="conflicting-options",
+            )
+        for option in ("--driver-root", "--dev-root"):
+            value = roots[option]
+            if value is not None:
+                check_root(option, value)
+
+    def with_roots(self, driver_root: str, dev_root: str | None) -> Target:
+        """Return the same with these roots where it names none; a snapshot has its own."""
+        if self.snapshot is not None:
+            return self
+        return replace(self, driver_root=self.driver_root or driver_root, dev_root=self.dev_root or dev_root)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTarget:
+    """A host that is ready to be scanned."""
+
+    host: Host
+    driver_root: str
+    dev_root: str | None
+
+
+def open_target(target: Target, *, may_wake: bool = True) -> OpenTarget:
+    """Return the host of `target`.
+
+    Args:
+        target: which host.
+        may_wake: whether a GPU that has not been used yet may be initialised, so that its UUID is known.
+
+    Raises:
+        FileError: a root or the snapshot cannot be opened.
+        DocumentError: the snapshot is not one.
+    """
+    if target.snapshot is not None:
+        from cdigen.host.snapshot import load_snapshot
+
+        snapshot = load_snapshot(read_input(target.snapshot), target.snapshot)
+        return OpenTarget(host=snapshot.host, driver_root=snapshot.driver_root, dev_root=snapshot.dev_root)
+    from cdigen.host.live import LiveHost
+
+    timeout = {} if target.nvml_timeout is None else {"nvml_timeout": target.nvml_timeout}
+    return OpenTarget(
+        host=LiveHost(
+            target.host_root or "/",
+            procfs=target.procfs,
+            sysfs=target.sysfs,
+            may_wake=may_wake,
+            **timeout,
+        ),
+        driver_root=_normal(target.driver_root) or "/",
+        dev_root=_normal(target.dev_root),
+    )
+
+
+def _normal(path: str | None) -> str | None:
+    return path and "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def scan(target: Target) -> Inventory:
+    """Return the facts of the host of `target`; errors as of `open_target` and `find_inventory`."""
+    opened = open_target(target)
+    views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+    return find_inventory(views, ask_nvml=target.ask_nvml)

@@ -1,0 +1,205 @@
+"""The specs of all other modes beside the GPUs' own: written, left alone, or removed when their devices are gone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from cdigen.errors import CdigenError, FileError, IncompleteError, InvalidSpecError, one_line
+from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
+from cdigen.report import remedy_to_json
+from cdigen.specs.header import HEAD_BYTES, is_ours, standing_file
+from cdigen.specs.render import check_rendered, render_plan
+from cdigen.write import remove_file, write_file
+
+if TYPE_CHECKING:
+    from cdigen.findings import Finding
+    from cdigen.plan.options import BuildOptions, Mode
+    from cdigen.session.planner import Planned, Planner
+    from cdigen.specs.groups import GroupChooser
+    from cdigen.specs.outputs import Outputs
+
+OTHER_MODES: tuple[Mode, ...] = (
+    "management",
+    "imex",
+    "nvswitch",
+    "gds",
+    "gdrcopy",
+    "mofed",
+    "coherent",
+    "noncoherent",
+)
+"""In the order in which they are reported."""
+
+State = Literal["wrote", "unchanged", "removed", "left", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What is to become of one mode's file.
+
+    Attributes:
+        mode: the mode.
+        output: its file.
+        planned: what is to be in it; None if it is to be removed, or left because of `error`.
+        data: the file's bytes.
+        error: why it cannot be told what should be in it.
+        findings: about the mode alone.
+    """
+
+    mode: Mode
+    output: str
+    planned: Planned | None = None
+    data: bytes = b""
+    error: CdigenError | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What became of one mode's file.
+
+    Attributes:
+        mode, output: see `Prepared`.
+        state: "left" is a file that is not ours or is not known to be wrong, "failed" one that could not be changed.
+        devices: the qualified names that it offers, if it was written or is unchanged.
+        message: one line for the user.
+        remedy: what to do about it.
+        level: the line's, as of `say`; "" for plain information.
+        exit_code: 0, or that of the error for which it failed.
+    """
+
+    mode: Mode
+    output: str
+    state: State
+    devices: tuple[str, ...]
+    message: str
+    remedy: Remedy = NOTHING_TO_DO
+    level: Literal["", "warning", "error"] = ""
+    exit_code: int = 0
+
+    @property
+    def text(self) -> str:
+        """The message and the remedy as one line."""
+        return sentence(self.message, self.remedy)
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as a JSON value."""
+        return {
+            "mode": self.mode,
+            "output": self.output,
+            "state": self.state,
+            "devices": list(self.devices),
+            "message": self.message,
+            "remedy": remedy_to_json(self.remedy),
+        }
+
+
+def prepare_others(
+    planner: Planner, groups: GroupChooser, options: BuildOptions, outputs: Outputs
+) -> tuple[Prepared, ...]:
+    """Build and check the specs of all other modes; nothing is written.
+
+    Args:
+        planner: the host, of which the main spec was planned already.
+        groups: decides for all specs of the run.
+        options: the main spec's choices.
+        outputs: where specs are written.
+
+    Raises:
+        InvalidSpecError: one of them breaks the rules.
+    """
+    return tuple(
+        _prepare(planner, groups, options.for_mode(mode), outputs.of(mode), outputs.root) for mode in OTHER_MODES
+    )
+
+
+def _prepare(planner: Planner, groups: GroupChooser, options: BuildOptions, output: str, root: str | None) -> Prepared:
+    mode = options.mode
+    if options.coherent is not None and not planner.knows_coherence:
+        error = IncompleteError(
+            "only NVML tells which GPUs are coherent", hint="ask it with --nvml always", code="coherence-unknown"
+        )
+        return Prepared(mode=mode, output=output, error=error)
+    try:
+        plain = planner.plan(options)
+    except IncompleteError:
+        return Prepared(mode=mode, output=output, findings=planner.findings_of(mode))
+    except InvalidSpecError:
+        raise
+    except CdigenError as error:
+        return Prepared(mode=mode, output=output, error=error)
+    planned = groups.settle(plain)
+    data = render_plan(planned, "yaml")
+    check_rendered(output, data, "yaml", root=root)
+    findings = (*planner.findings_of(mode), *planned.findings[len(plain.findings) :])
+    return Prepared(mode=mode, output=output, planned=planned, data=data, findings=findings)
+
+
+def settle_others(prepared: tuple[Prepared, ...], *, root: str | None = None) -> tuple[Done, ...]:
+    """Write and remove the files of all other modes; one that fails keeps no other from its turn.
+
+    Args:
+        prepared: what is to become of each.
+        root: out of which nothing leads; see `cdigen.walk.open_place`.
+
+    Returns:
+        What became of each; those of which there is nothing to say are left out.
+    """
+    done = (_settle(one, root) for one in prepared)
+    return tuple(one for one in done if one is not None)
+
+
+def _settle(one: Prepared, root: str | None) -> Done | None:
+    shown = one_line(one.output)
+    try:
+        if one.error is not None:
+            if not os.path.lexists(one.output):
+                quiet = isinstance(one.error, IncompleteError)
+                what = f"no spec of mode {one.mode} was written"
+                return None if quiet else _left(one, f"{what}: {one.error.message}", one.error.remedy)
+            return _left(one, f"left {shown} as it is: {one.error.message}", one.error.remedy)
+        if one.planned is None:
+            return _remove(one, shown, root)
+        if standing_file(one.output, root=root) == "foreign":
+            message = f"left {shown} as it is: it was not written by cdigen"
+            return _left(one, message, Remedy("remove it and run cdigen generate again"))
+        changed = write_file(one.output, one.data, root=root)
+    except FileError as error:
+        return Done(
+            mode=one.mode,
+            output=one.output,
+            state="failed",
+            devices=(),
+            message=error.message,
+            remedy=error.remedy,
+            level="error",
+            exit_code=error.exit_code,
+        )
+    plan = one.planned.plan
+    return Done(
+        mode=one.mode,
+        output=one.output,
+        state="wrote" if changed else "unchanged",
+        devices=tuple(f"{plan.kind}={device.name}" for device in plan.devices),
+        message=f"{'wrote' if changed else 'unchanged:'} {shown}: {one.planned.summary}",
+    )
+
+
+def _remove(one: Prepared, shown: str, root: str | None) -> Done | None:
+    outcome = remove_file(one.output, is_ours, head_bytes=HEAD_BYTES, root=root)
+    if outcome == "absent":
+        return None
+    if outcome == "left":
+        message = f"left {shown}, which has no device to offer: it was not written by cdigen"
+        return _left(one, message, Remedy("remove it by hand"))
+    return Done(
+        mode=one.mode, output=one.output, state="removed", devices=(), message=f"removed {shown}: its devices are gone"
+    )
+
+
+def _left(one: Prepared, message: str, remedy: Remedy) -> Done:
+    return Done(
+        mode=one.mode, output=one.output, state="left", devices=(), message=message, remedy=remedy, level="warning"
+    )

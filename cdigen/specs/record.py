@@ -1,0 +1,204 @@
+"""The facts behind the specs that were written last, kept as a snapshot, so that it can be told what changed since."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Literal, cast, get_args
+
+from cdigen.cdi.render import render_yaml
+from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
+from cdigen.errors import FileError, UsageError, one_line
+from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
+from cdigen.host.recording import RecordingHost
+from cdigen.plan.options import GPU_MODES, Mode
+from cdigen.report import remedy_to_json
+from cdigen.session.target import open_target
+from cdigen.specs.header import RECORD, output_of, record_header
+from cdigen.specs.other_modes import OTHER_MODES
+from cdigen.wording import count
+from cdigen.write import read_head, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cdigen.discover.gpus import AskNvml
+    from cdigen.session.target import Target
+
+_ASKED = re.compile(r"modes ([a-z]+(?:,[a-z]+)*); nvml (auto|never|always)(?:;|$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What a host was asked for, so that it can be asked the same again.
+
+    Attributes:
+        modes: in their order; of the modes of GPUs only the first asks anything.
+        ask_nvml: when NVML was asked.
+    """
+
+    modes: tuple[Mode, ...]
+    ask_nvml: AskNvml
+
+    @classmethod
+    def of(cls, modes: Iterable[Mode], ask_nvml: AskNvml) -> Questions:
+        """Return what the plans of these modes, made in this order, ask."""
+        first, *rest = modes
+        asking = ("gpu" if first == "auto" else first, *(mode for mode in rest if mode not in GPU_MODES))
+        return cls(modes=asking, ask_nvml=ask_nvml)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What became of the record.
+
+    Attributes:
+        file: its path.
+        state: "failed" if it could not be written.
+        message: one line for the user.
+        remedy: what to do about it.
+        exit_code: 0, or that of the error for which it failed.
+    """
+
+    file: str
+    state: Literal["wrote", "unchanged", "failed"]
+    message: str
+    remedy: Remedy = NOTHING_TO_DO
+    exit_code: int = 0
+
+    @property
+    def text(self) -> str:
+        """The message and the remedy as one line."""
+        return sentence(self.message, self.remedy)
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as a JSON value."""
+        return {
+            "file": self.file,
+            "state": self.state,
+            "message": self.message,
+            "remedy": remedy_to_json(self.remedy),
+        }
+
+
+def check_record(path: str, output: str, *, snapshot: str | None) -> None:
+    """Check that a record can stand at `path`.
+
+    Args:
+        path: the file.
+        output: the main spec's file; "-" is standard output.
+        snapshot: what is read in place of a host.
+
+    Raises:
+        UsageError: it cannot, or has no meaning.
+    """
+    shown = one_line(path)
+    if not path:
+        raise UsageError("--record: the file has no name", hint=f"name a file such as {RECORD}", code="invalid-value")
+    if path == "-":
+        raise UsageError(
+            "--record cannot write to standard output", hint=f"name a file such as {RECORD}", code="invalid-value"
+        )
+    if output == "-":
+        raise UsageError(
+            "--record keeps the facts behind a spec on the disk, and --output - leaves none there",
+            hint="record the host with",
+            commands=("cdigen snapshot",),
+            code="conflicting-options",
+        )
+    if snapshot is not None:
+        raise UsageError(
+            "--record keeps the facts of a host, which --snapshot has already",
+            hint="use one of them",
+            code="conflicting-options",
+        )
+    place = os.path.realpath(path)
+    if any(place == os.path.realpath(output_of(mode, output)) for mode in ("auto", *OTHER_MODES)):
+        raise UsageError(
+            f"--record {shown}: a spec is written to that file",
+            hint=f"name another, such as {RECORD}",
+            subject=path,
+            code="invalid-value",
+        )
+    directories = [os.path.realpath(directory) for directory in (os.path.dirname(output) or ".", *DEFAULT_DIRECTORIES)]
+    directories.append(os.path.dirname(os.path.realpath(output)))
+    if os.path.dirname(place) in directories and place.endswith((".yaml", ".json")):
+        raise UsageError(
+            f"--record {shown}: engines would take it for a spec there",
+            hint=f"name another, such as {RECORD}",
+            subject=path,
+            code="invalid-value",
+        )
+
+
+class Recorder:
+    """Notes what a host is asked while specs are made of it, and keeps that at the end.
+
+    Attributes:
+        opened: the host, through which everything has to be asked.
+    """
+
+    def __init__(self, target: Target, path: str) -> None:
+        """Open the host of `target`; errors as of `open_target`."""
+        opened = open_target(target)
+        self._recording = RecordingHost(opened.host)
+        self._path = path
+        self._ask_nvml = target.ask_nvml
+        self.opened = replace(opened, host=self._recording)
+
+    def keep(self, specs: Mapping[str, bytes], modes: Iterable[Mode], *, changed: bool) -> Kept:
+        """Write the record, unless one stands that belongs to the specs and none of them has changed.
+
+        Whether it belongs to them, its head tells: it has their digests. So a run that ended between the specs and the
+        record is made good by the next one, and nothing more is read or made where nothing is to be done.
+
+        Args:
+            specs: the bytes of the specs that stand now, by path, the main one first.
+            modes: those that were planned, in their order.
+            changed: whether one of them was written or removed now.
+        """
+        paths = [one_line(os.path.abspath(path)) for path in specs]
+        digests = [sha256(data).hexdigest() for data in specs.values()]
+        document = self._recording.to_document(
+            driver_root=self.opened.driver_root,
+            dev_root=self.opened.dev_root,
+            note=_format_note(Questions.of(modes, self._ask_nvml), zip(digests, paths, strict=True)),
+        )
+        header = record_header(paths)
+        head = render_yaml({**document, "entries": {}}, header, compact=True).removesuffix(b" {}\n") + b"\n"
+        written = False
+        if changed or read_head(self._path, len(head)) != head:
+            try:
+                written = write_file(self._path, render_yaml(document, header, compact=True))
+            except FileError as error:
+                return Kept(
+                    file=self._path,
+                    state="failed",
+                    message=error.message,
+                    remedy=error.remedy,
+                    exit_code=error.exit_code,
+                )
+        return Kept(
+            file=self._path,
+            state="wrote" if written else "unchanged",
+            message=f"{'wrote' if written else 'unchanged:'} {one_line(self._path)}: the facts behind"
+            f" {count(len(paths), 'spec')}",
+        )
+
+
+def _format_note(questions: Questions, digests: Iterable[tuple[str, str]]) -> str:
+    asked = f"modes {','.join(questions.modes)}; nvml {questions.ask_nvml}"
+    return "; ".join([asked, *(f"sha256 {digest} {path}" for digest, path in digests)])
+
+
+def parse_note(note: str) -> Questions | None:
+    """Return what was asked for the record that has this note; None if it is not the note of a record."""
+    match = _ASKED.match(note)
+    if match is None:
+        return None
+    modes = match[1].split(",")
+    if not set(modes) <= set(get_args(Mode)) or len(set(modes)) < len(modes):
+        return None
+    return Questions.of(cast("list[Mode]", modes), cast("AskNvml", match[2]))

@@ -1,0 +1,69 @@
+"""cdigen check: are the specs that engines will use still true of this host?"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cdigen.doctor.check import check_one, check_written
+from cdigen.doctor.report import diagnoses_to_json, emit_diagnoses
+from cdigen.errors import UsageError
+from cdigen.read import read_input
+from cdigen.report import emit_json
+from cdigen.session.context import open_context
+from cdigen.session.target import open_target
+from cdigen.specs.found import read_spec
+from cdigen.specs.rebuild import Rebuilder
+
+if TYPE_CHECKING:
+    from cdigen.session.target import Target
+
+
+def run_check(target: Target, *, spec: str | None, fail_on: str, as_json: bool) -> int:
+    """Report what is no longer true.
+
+    Args:
+        target: the host.
+        spec: the file to look at, "-" for standard input; None for all from which an engine takes NVIDIA's devices.
+        fail_on: the least level for which the exit code is 1: "warning" or "problem".
+        as_json: report as JSON.
+
+    Returns:
+        1 if there is a problem, or with `fail_on` a warning, else 0.
+
+    Raises:
+        UsageError: both documents are to come from standard input.
+        FileError: `spec` cannot be read.
+        FileError, DocumentError, LinkError: the host or the snapshot cannot be opened.
+    """
+    if spec == "-" == target.snapshot:
+        raise UsageError(
+            "the spec and --snapshot are both standard input, which is read once", hint="name a file for one"
+        )
+    opened = open_target(target, may_wake=False)
+    context, rebuild = open_context(target, opened), Rebuilder(target, opened)
+    if spec is None:
+        found = check_written(context, rebuild)
+    else:
+        data = read_input(spec)
+        is_on_host = spec != "-" and not context.is_recorded and target.host_root in (None, "/")
+        path = os.path.abspath(spec) if is_on_host else spec
+        found = check_one(context, read_spec(path, data, _mode(spec)), rebuild, is_on_host=is_on_host)
+    levels = {one.level for one in found}
+    is_true = "problem" not in levels
+    if as_json:
+        emit_json("check", {"spec": spec, "true": is_true, "diagnoses": diagnoses_to_json(found)})
+    else:
+        emit_diagnoses(found, good="true of this host", bad="not true of this host")
+    return 1 if not is_true or (fail_on == "warning" and "warning" in levels) else 0
+
+
+def _mode(path: str) -> int:
+    """Return the permission bits of a regular file; 0 for standard input and the like, or one that has gone."""
+    with suppress(OSError):
+        status = os.stat(path)
+        if path != "-" and stat.S_ISREG(status.st_mode):
+            return stat.S_IMODE(status.st_mode)
+    return 0

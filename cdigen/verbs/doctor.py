@@ -1,0 +1,62 @@
+"""cdigen doctor: the whole chain from a GPU to a container, and what to do where it is broken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdigen.diagnosis import UNREADABLE
+from cdigen.doctor.checks import diagnose
+from cdigen.doctor.report import diagnoses_to_json, emit_diagnoses
+from cdigen.errors import DocumentError
+from cdigen.report import emit_json
+from cdigen.session.context import open_context
+from cdigen.session.target import open_target
+from cdigen.specs.header import DEFAULT_OUTPUT, is_ours, read_choices
+from cdigen.specs.rebuild import Rebuilder
+
+if TYPE_CHECKING:
+    from cdigen.session.target import Target
+
+
+def run_doctor(target: Target, *, as_json: bool) -> int:
+    """Report on every link of the chain.
+
+    Args:
+        target: the host; its driver root is that of its spec if none is given. Only where it is this machine are
+            programs run.
+        as_json: report as JSON.
+
+    Returns:
+        1 if anything is a problem, else 0.
+
+    Raises:
+        FileError, DocumentError, LinkError: the host or the snapshot cannot be opened.
+    """
+    target = _with_written_roots(target)
+    opened = open_target(target, may_wake=False)
+    found = diagnose(open_context(target, opened), Rebuilder(target, opened))
+    problems = sum(one.level == "problem" for one in found)
+    if as_json:
+        emit_json("doctor", {"healthy": not problems, "diagnoses": diagnoses_to_json(found)})
+    else:
+        emit_diagnoses(found, good="healthy", bad="not healthy")
+    return 1 if problems else 0
+
+
+def _with_written_roots(target: Target) -> Target:
+    """Return `target` with the driver and device root of the GPUs' spec on its host, where it names none itself.
+
+    Raises:
+        FileError: the host cannot be opened.
+    """
+    if target.snapshot is not None:  # it has its own
+        return target
+    system = open_context(target, open_target(target, may_wake=False)).views.system
+    try:
+        data = system.read(DEFAULT_OUTPUT)
+        if data is not None and is_ours(data):
+            choices = read_choices(data, DEFAULT_OUTPUT)
+            return target.with_roots(choices.driver_root, choices.dev_root)
+    except (*UNREADABLE, DocumentError):  # which the lines about the spec tell
+        pass
+    return target
