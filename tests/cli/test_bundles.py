@@ -286,13 +286,19 @@ def test_what_has_taken_its_place_meanwhile_is_not_written_over(
     with ExitStack() as stack:
         opened = open_config(str(bundle.config.parent), stack)
         change(bundle.config)
-        before = {path: path.lstat() for path in tmp_path.rglob("*")}
+        before = _statuses(tmp_path)
 
         with pytest.raises(FileError) as caught:
             opened.write(b"{}")
 
     assert str(caught.value) == f"cannot write {bundle.config}: it was replaced after it was read; run this again"
-    assert {path: path.lstat() for path in tmp_path.rglob("*")} == before
+    assert _statuses(tmp_path) == before
+
+
+def _statuses(directory: Path) -> dict[Path, tuple[int, ...]]:
+    """Return what lstat(2) tells of all that is below a directory, but for the times of reading: rglob reads too."""
+    found = {path: path.lstat() for path in directory.rglob("*")}
+    return {path: (s.st_mode, s.st_ino, s.st_uid, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for path, s in found.items()}
 
 
 @pytest.fixture
