@@ -23,6 +23,8 @@ _LENGTH_BYTES = 8
 _GRACE = 2.0  # seconds for a process that was killed to go; one that a driver holds in the kernel stays longer
 _OWN_END = 5.0  # seconds after the deadline at which the process ends itself, if we could not do it
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 _NO_STATUS = -1  # no wait status is negative
 
 
@@ -44,18 +46,22 @@ def run_in_child(work: Callable[[], bytes], *, timeout: float, limit: int) -> by
     """
     deadline = time.monotonic() + timeout
     reader, writer = os.pipe()
+    # A Ctrl-C that comes now waits until what it ends is sure to be cleaned up.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         pid = os.fork()
     except OSError:
         os.close(reader)
         os.close(writer)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         raise
     if pid == 0:
         os.close(reader)
-        _be_the_child(work, writer, timeout)
-    os.close(writer)
+        _be_the_child(work, writer, timeout, mask)
     status = None
     try:
+        os.close(writer)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         with suppress(OSError):  # both of us do it: whoever comes first
             os.setpgid(pid, pid)
         length = int.from_bytes(_read(reader, _LENGTH_BYTES, deadline), "big")
@@ -79,10 +85,11 @@ def run_in_child(work: Callable[[], bytes], *, timeout: float, limit: int) -> by
             _wait(pid, time.monotonic() + _GRACE)
 
 
-def _be_the_child(work: Callable[[], bytes], writer: int, timeout: float) -> NoReturn:
+def _be_the_child(work: Callable[[], bytes], writer: int, timeout: float, mask: set[int | signal.Signals]) -> NoReturn:
     code = 1
     try:
         _stand_alone(timeout)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         answer = work()
         rest = len(answer).to_bytes(_LENGTH_BYTES, "big") + answer
         while rest:
@@ -99,7 +106,7 @@ def _stand_alone(timeout: float) -> None:
 
     with suppress(OSError):
         os.setpgid(0, 0)  # Ctrl-C is for the parent, who kills the group
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+    for number in (*_ENDING, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     # The parent can be killed and leave nobody to keep the deadline.
     signal.setitimer(signal.ITIMER_REAL, timeout + _OWN_END)
