@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cdigen.diagnosis import Diagnosis, diagnosis, pass_on
 from cdigen.discover.pci import GPU_LOST
-from cdigen.discover.scan import find_inventory
 from cdigen.errors import CdigenError
 from cdigen.plan.lacking import warn_of_lacking
 from cdigen.wording import count
@@ -23,7 +22,7 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
     """Return a line for the driver, and one for every warning of the scan."""
     root = context.views.driver.host_path("/")
     try:
-        inventory = find_inventory(context.views, ask_nvml=context.ask_nvml)
+        inventory = context.session.inventory(context.ask_nvml)
     except CdigenError as error:
         return (pass_on("driver", root, "problem", error), *_pass_on_warnings(error.findings))
     driver = inventory.driver

@@ -65,6 +65,7 @@ class LiveHost(Host):
         self._may_wake = may_wake
         self._roots: dict[str, int] = {}
         self._dirs: dict[str, int] = {}
+        self._elf: dict[str, ElfFacts] = {}
         for prefix, (option, directory) in roots.items():
             if directory is None:
                 continue
@@ -175,11 +176,13 @@ class LiveHost(Host):
         """See `Host.elf`."""
         from cdigen.parse.elf import parse_elf
 
-        try:
-            with open(self._open(path), "rb", closefd=True) as file:
-                return parse_elf(file, os.fstat(file.fileno()).st_size)
-        except OSError as error:
-            raise HostReadError.of(path, error) from error
+        if path not in self._elf:
+            try:
+                with open(self._open(path), "rb", closefd=True) as file:
+                    self._elf[path] = parse_elf(file, os.fstat(file.fileno()).st_size)
+            except OSError as error:
+                raise HostReadError.of(path, error) from error
+        return self._elf[path]
 
     def linker_cache(self, path: str, prefixes: tuple[str, ...]) -> tuple[CacheEntry, ...]:
         """See `Host.linker_cache`."""

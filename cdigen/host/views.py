@@ -28,7 +28,7 @@ class Views:
     dev_root: str
 
 
-def open_views(host: Host, *, driver_root: str, dev_root: str | None) -> Views:
+def open_views(host: Host, *, driver_root: str, dev_root: str | None, by_root: dict[str, View] | None = None) -> Views:
     """Return the views of `host`.
 
     Args:
@@ -36,14 +36,19 @@ def open_views(host: Host, *, driver_root: str, dev_root: str | None) -> Views:
         driver_root: the directory on it that holds the driver's files.
         dev_root: the directory on it that holds `dev/`; None chooses the driver root if it has `dev/nvidiactl`,
             else `/`.
+        by_root: the views of the same host that there are already; gets those that are made.
 
     Raises:
         LinkError, HostReadError: a root cannot be followed.
     """
-    driver = View(host, driver_root)
-    system = driver if driver_root == "/" else View(host)
+    known = {} if by_root is None else by_root
+
+    def view(root: str) -> View:
+        if root not in known:
+            known[root] = View(host, root)
+        return known[root]
+
+    driver, system = view(driver_root), view("/")
     if dev_root is None:
         dev_root = driver_root if driver is not system and driver.find("/dev/nvidiactl") else "/"
-    known = {driver_root: driver, "/": system}
-    dev = known.get(dev_root) or View(host, dev_root)
-    return Views(system=system, driver=driver, dev=dev, dev_root=dev_root)
+    return Views(system=system, driver=driver, dev=view(dev_root), dev_root=dev_root)

@@ -9,13 +9,12 @@ from cdigen.discover.platform import check_platform
 from cdigen.errors import FileError, UsageError, one_line
 from cdigen.findings import Finding, Remedy
 from cdigen.host import HostReadError, LinkError
-from cdigen.host.views import open_views
 from cdigen.nodes.expected import find_expected_nodes
 from cdigen.nodes.missing import MOST_NAMED, USABLE, names_of, note_what_is_lacking
 from cdigen.nodes.mknod import DeviceDirectory, ModprobeError, NodeError, find_modprobe, run_modprobe
 from cdigen.notes import Notes
 from cdigen.report import say, say_findings
-from cdigen.session.target import open_target
+from cdigen.session.target import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,10 +68,9 @@ def look_at_nodes(target: Target) -> tuple[Views, tuple[ExpectedNode, ...], Note
     """Return the host of `target` as it is now, its nodes, and what was noted.
 
     Raises:
-        UnsupportedPlatformError: its nodes are not known; others as of `open_target`.
+        UnsupportedPlatformError: its nodes are not known; others as of `open_session`.
     """
-    opened = open_target(target)
-    views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+    views = open_session(target).views
     check_platform(views)
     notes = Notes()
     return views, find_expected_nodes(views, notes), notes

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 from cdigen.discover.scan import find_inventory
 from cdigen.errors import EXHAUSTED, UnreadableError
-from cdigen.host.views import open_views
 from cdigen.plan.header_options import Choices
 from cdigen.plan.options import GPU_MODES
 from cdigen.plan.plan import build_plan
-from cdigen.session.target import open_target
+from cdigen.session.target import open_session
 from cdigen.wording import count
 
 if TYPE_CHECKING:
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from cdigen.findings import Finding
     from cdigen.plan.options import BuildOptions, Mode
     from cdigen.plan.plan import Plan
-    from cdigen.session.target import OpenTarget, Target
+    from cdigen.session.session import Session
+    from cdigen.session.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,25 +63,25 @@ class Planned:
 class Planner:
     """Makes the plans of one host, which is scanned once, however many are made of it."""
 
-    def __init__(self, target: Target, *, opened: OpenTarget | None = None, allows_failed_reads: bool = False) -> None:
+    def __init__(self, target: Target, *, session: Session | None = None, allows_failed_reads: bool = False) -> None:
         """Open the host, if it is not given.
 
         Args:
             target: the host, and how it is looked at.
-            opened: the same host.
+            session: the same host, if it is open.
             allows_failed_reads: whether a plan is made though something could not be read. What is lacking then is not
                 said: it may be there.
 
         Raises:
-            CdigenError: as of `open_target` and `open_views`.
+            CdigenError: as of `open_session` and `Session.views`.
         """
         self._allows_failed_reads = allows_failed_reads
-        opened = open_target(target) if opened is None else opened
-        self._views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
-        self._driver_root = opened.driver_root
-        self._dev_root = opened.dev_root
+        self._session = open_session(target) if session is None else session
+        self._views = self._session.views
+        self._driver_root = self._session.driver_root
+        self._dev_root = self._session.dev_root
         if self._dev_root is not None:
-            default = open_views(opened.host, driver_root=opened.driver_root, dev_root=None).dev_root
+            default = self._session.at(self._driver_root, None).views.dev_root
             self._dev_root = None if self._dev_root == default else self._dev_root
         self._ask_nvml = target.ask_nvml
         self._inventory: Inventory | None = None
@@ -138,7 +138,7 @@ class Planner:
         if options.mode in GPU_MODES:
             if self._inventory is None:
                 ask_nvml = self._ask_nvml if options.coherent is None or self._ask_nvml == "never" else "always"
-                self._inventory = self._judged(find_inventory(self._views, ask_nvml=ask_nvml))
+                self._inventory = self._judged(self._session.inventory(ask_nvml))
             inventory = self._inventory
             plan = build_plan(inventory, options)
             return plan, inventory, (*inventory.findings, *plan.findings)

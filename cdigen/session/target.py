@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cdigen.discover.scan import find_inventory
 from cdigen.errors import UsageError
-from cdigen.host.views import open_views
 from cdigen.plan.options import check_root
 from cdigen.read import read_input
+from cdigen.session.session import Session, normal_root
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
-    from cdigen.facts import Inventory
-    from cdigen.host import Host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,16 +67,7 @@ class Target:
         return replace(self, driver_root=self.driver_root or driver_root, dev_root=self.dev_root or dev_root)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenTarget:
-    """A host that is ready to be scanned."""
-
-    host: Host
-    driver_root: str
-    dev_root: str | None
-
-
-def open_target(target: Target, *, may_wake: bool = True) -> OpenTarget:
+def open_session(target: Target, *, may_wake: bool = True) -> Session:
     """Return the host of `target`.
 
     Args:
@@ -94,29 +82,18 @@ def open_target(target: Target, *, may_wake: bool = True) -> OpenTarget:
         from cdigen.host.snapshot import load_snapshot
 
         snapshot = load_snapshot(read_input(target.snapshot), target.snapshot)
-        return OpenTarget(host=snapshot.host, driver_root=snapshot.driver_root, dev_root=snapshot.dev_root)
+        return Session(snapshot.host, driver_root=snapshot.driver_root, dev_root=snapshot.dev_root)
     from cdigen.host.live import LiveHost
 
     timeout = {} if target.nvml_timeout is None else {"nvml_timeout": target.nvml_timeout}
-    return OpenTarget(
-        host=LiveHost(
+    return Session(
+        LiveHost(
             target.host_root or "/",
             procfs=target.procfs,
             sysfs=target.sysfs,
             may_wake=may_wake,
             **timeout,
         ),
-        driver_root=_normal(target.driver_root) or "/",
-        dev_root=_normal(target.dev_root),
+        driver_root=normal_root(target.driver_root) or "/",
+        dev_root=normal_root(target.dev_root),
     )
-
-
-def _normal(path: str | None) -> str | None:
-    return path and "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
-
-
-def scan(target: Target) -> Inventory:
-    """Return the facts of the host of `target`; errors as of `open_target` and `find_inventory`."""
-    opened = open_target(target)
-    views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
-    return find_inventory(views, ask_nvml=target.ask_nvml)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from cdigen.errors import UsageError
 from cdigen.host import HostReadError, LinkError
-from cdigen.host.views import open_views
 from cdigen.report import say
 from cdigen.session.readiness import find_lacking
-from cdigen.session.target import open_target
+from cdigen.session.target import open_session
 from cdigen.wording import first_of
 
 if TYPE_CHECKING:
@@ -66,9 +65,9 @@ def wait_for_driver(target: Target, seconds: float, *, makes_nodes: bool = False
 
 def _look(target: Target, *, makes_nodes: bool) -> tuple[str, ...]:
     """Return what is not there yet. Views remember what they have seen, so every look opens the host anew."""
-    opened = open_target(target)
+    session = open_session(target)
     try:
-        views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+        views = session.views
     except (HostReadError, LinkError):
         return ()  # the scan meets it too
-    return find_lacking(views, makes_nodes=makes_nodes, late_driver_root=opened.driver_root != "/")
+    return find_lacking(views, makes_nodes=makes_nodes, late_driver_root=session.driver_root != "/")

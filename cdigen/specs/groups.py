@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from cdigen.engines.engines import Engine
     from cdigen.session.planner import Planned
+    from cdigen.session.session import Session
     from cdigen.session.target import Target
 
 _MOST_NAMED = 3
@@ -28,9 +29,15 @@ _NEEDED = "0.7.0"  # cdigen.cdi.version, additionalGids
 class GroupChooser:
     """Decides for all specs of one run; engines are asked for their versions once, and only if that matters."""
 
-    def __init__(self, target: Target) -> None:
-        """Ask nothing yet of the host of `target`."""
+    def __init__(self, target: Target, session: Session) -> None:
+        """Ask nothing yet.
+
+        Args:
+            target: which host.
+            session: the host itself, and not what records it: what engines are set to is none of the facts of a spec.
+        """
         self._target = target
+        self._session = session
         self._answer: tuple[bool, str] | None = None
 
     def settle(self, planned: Planned) -> Planned:
@@ -71,10 +78,8 @@ class GroupChooser:
             return False, "a snapshot does not tell which engines there are"
         from cdigen.engines.engines import check_engines, find_programs, version_commands
         from cdigen.session.context import open_context
-        from cdigen.session.target import open_target
 
-        # The host once more, as what engines are set to is none of the facts behind a spec, which are recorded.
-        context = open_context(self._target, open_target(self._target, may_wake=False))
+        context = open_context(self._target, self._session)
         if context.runner is None:
             return False, "the host is not this machine, so its engines cannot be asked for their versions"
         programs = find_programs(context.views.system)

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.catalog.classes import CLASSES
 from cdigen.discover.classes import find_class
-from cdigen.discover.scan import find_inventory
 from cdigen.errors import CdigenError
-from cdigen.host.views import open_views
 from cdigen.nodes.expected import find_expected_nodes
 from cdigen.notes import Notes
 from cdigen.plan.options import BuildOptions
@@ -19,7 +17,7 @@ from cdigen.plan.plan import build_plan
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
     from cdigen.findings import Finding
-    from cdigen.session.target import OpenTarget
+    from cdigen.session.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +37,16 @@ class Asked:
     findings: tuple[Finding, ...] = ()
 
 
-def ask_everything(opened: OpenTarget, *, ask_nvml: AskNvml) -> Asked:
+def ask_everything(session: Session, *, ask_nvml: AskNvml) -> Asked:
     """Ask a host whatever any command of ours would ask, however little of a driver it has."""
     try:
-        views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+        views = session.views
     except CdigenError as error:
-        return Asked(refusal=error, is_complete=False, dev_root=opened.dev_root)
+        return Asked(refusal=error, is_complete=False, dev_root=session.dev_root)
     inventory = None
     refusal = None
     try:
-        inventory = find_inventory(views, ask_nvml=ask_nvml)
+        inventory = session.inventory(ask_nvml)
         build_plan(inventory, BuildOptions())
     except CdigenError as error:
         refusal = error

@@ -12,7 +12,6 @@ from cdigen.plan.options import GPU_MODES
 from cdigen.plan.selection import select_gpus
 from cdigen.plan.spec import build_spec
 from cdigen.session.planner import Planner
-from cdigen.session.target import open_target
 from cdigen.specs.compare_host import Rebuilt
 from cdigen.specs.header import DEFAULT_OUTPUT, is_ours, read_choices
 
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from cdigen.plan.header_options import Choices
     from cdigen.plan.options import BuildOptions
     from cdigen.session.planner import Planned
-    from cdigen.session.target import OpenTarget, Target
+    from cdigen.session.session import Session
+    from cdigen.session.target import Target
     from cdigen.specs.found import FoundSpec
 
 
@@ -33,16 +33,16 @@ _OF_THE_CHOICES = ("cdiVersion", "kind")
 class Rebuilder:
     """Builds any number of specs of one host anew; see `cdigen.specs.compare_host.Rebuild`."""
 
-    def __init__(self, target: Target, opened: OpenTarget) -> None:
+    def __init__(self, target: Target, session: Session) -> None:
         """Build for the host of `target`, whose roots count more than those in a spec's header; no GPU is woken.
 
         Args:
             target: the host.
-            opened: the same, with these roots; a snapshot has no others, and may be on standard input.
+            session: the same, with these roots; a snapshot has no others, and may be on standard input.
         """
         self._target = target
-        self._opened = opened
-        self._planners: dict[tuple[str | None, str | None], Planner] = {}
+        self._session = session
+        self._planners: dict[tuple[str, str | None], Planner] = {}
 
     def __call__(self, spec: FoundSpec) -> Rebuilt | None:
         """Return what a spec would be now; None if it is not ours.
@@ -83,11 +83,12 @@ class Rebuilder:
 
     def _planner(self, choices: Choices) -> Planner:
         target = self._target.with_roots(choices.driver_root, choices.dev_root)
-        key = (target.driver_root, target.dev_root)
-        if key not in self._planners:
-            opened = self._opened if target.snapshot is not None else open_target(target, may_wake=False)
-            self._planners[key] = Planner(target, opened=opened, allows_failed_reads=True)
-        return self._planners[key]
+        session = self._session
+        if target.snapshot is None:
+            session = session.at(target.driver_root, target.dev_root)
+        if session.roots not in self._planners:
+            self._planners[session.roots] = Planner(target, session=session, allows_failed_reads=True)
+        return self._planners[session.roots]
 
 
 def _or_remove(error: IncompleteError, path: str) -> IncompleteError:

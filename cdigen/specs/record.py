@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -15,7 +15,6 @@ from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
 from cdigen.host.recording import RecordingHost
 from cdigen.plan.options import GPU_MODES, Mode
 from cdigen.report import remedy_to_json
-from cdigen.session.target import open_target
 from cdigen.specs.header import RECORD, output_of, record_header
 from cdigen.specs.other_modes import OTHER_MODES
 from cdigen.wording import count
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cdigen.discover.gpus import AskNvml
+    from cdigen.session.session import Session
     from cdigen.session.target import Target
 
 _ASKED = re.compile(r"modes ([a-z]+(?:,[a-z]+)*); nvml (auto|never|always)(?:;|$)")
@@ -137,16 +137,15 @@ class Recorder:
     """Notes what a host is asked while specs are made of it, and keeps that at the end.
 
     Attributes:
-        opened: the host, through which everything has to be asked.
+        session: the host, through which everything has to be asked.
     """
 
-    def __init__(self, target: Target, path: str) -> None:
-        """Open the host of `target`; errors as of `open_target`."""
-        opened = open_target(target)
-        self._recording = RecordingHost(opened.host)
+    def __init__(self, target: Target, session: Session, path: str) -> None:
+        """Record what is asked of `session`, the host of `target`, in the file at `path`."""
+        self._recording = RecordingHost(session.host)
         self._path = path
         self._ask_nvml = target.ask_nvml
-        self.opened = replace(opened, host=self._recording)
+        self.session = session.through(self._recording)
 
     def keep(self, specs: Mapping[str, bytes], modes: Iterable[Mode], *, changed: bool) -> Kept:
         """Write the record, unless one stands that belongs to the specs and none of them has changed.
@@ -162,8 +161,8 @@ class Recorder:
         paths = [one_line(os.path.abspath(path)) for path in specs]
         digests = [sha256(data).hexdigest() for data in specs.values()]
         document = self._recording.to_document(
-            driver_root=self.opened.driver_root,
-            dev_root=self.opened.dev_root,
+            driver_root=self.session.driver_root,
+            dev_root=self.session.dev_root,
             note=_format_note(Questions.of(modes, self._ask_nvml), zip(digests, paths, strict=True)),
         )
         header = record_header(paths)

@@ -17,7 +17,7 @@ from cdigen.plan.options import BuildOptions
 from cdigen.read import read_input
 from cdigen.report import emit, emit_json, findings_to_json, format_change, say_findings
 from cdigen.session.planner import Planner
-from cdigen.session.target import open_target
+from cdigen.session.target import open_session
 from cdigen.specs.header import RECORD
 from cdigen.specs.questions import Asked, ask_everything
 from cdigen.specs.record import parse_note
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from cdigen.host import Host
     from cdigen.host.snapshot import Snapshot
     from cdigen.host.snapshot_diff import Change
-    from cdigen.session.target import OpenTarget, Target
+    from cdigen.session.session import Session
+    from cdigen.session.target import Target
     from cdigen.specs.record import Questions
 
     Entries = Mapping[str, Mapping[str, object]]
@@ -61,21 +62,16 @@ def run_facts_diff(target: Target, *, facts: str, as_json: bool) -> int:
         DocumentError: the record is not one.
     """
     record = _load(facts, target)
-    opened = open_target(target)
-    if target.snapshot is None:
-        dev_root = record.dev_root if target.driver_root is None else None
-        opened = replace(
-            opened,
-            driver_root=record.driver_root if target.driver_root is None else opened.driver_root,
-            dev_root=dev_root if target.dev_root is None else opened.dev_root,
-        )
-    recording = RecordingHost(opened.host)
-    asked = _ask(replace(opened, host=recording), target, parse_note(record.note))
-    now = _entries_now(recording, opened.host, record.host.entries)
+    session = open_session(target)
+    if target.snapshot is None and target.driver_root is None:
+        session = session.at(record.driver_root, target.dev_root or record.dev_root)
+    recording = RecordingHost(session.host)
+    asked = _ask(session.through(recording), target, parse_note(record.note))
+    now = _entries_now(recording, session.host, record.host.entries)
     with_gone = target.snapshot is None or asked.is_complete
     result = compare_entries(record.host.entries, now, with_gone=with_gone)
     findings = (
-        *_find_other_roots(record, opened),
+        *_find_other_roots(record, session),
         *_find_refusal(asked, with_gone=with_gone),
         *_find_denied(result.denied),
     )
@@ -118,21 +114,21 @@ def _check_is_there(facts: str) -> None:
         return  # whoever reads it says why it cannot be
 
 
-def _ask(opened: OpenTarget, target: Target, questions: Questions | None) -> Asked:
+def _ask(session: Session, target: Target, questions: Questions | None) -> Asked:
     """Ask the host what the record was asked.
 
     Args:
-        opened: the host.
+        session: the host.
         target: what the user wants of NVML, where that is not the default.
         questions: those of the record; None asks everything, as for a snapshot.
     """
     ask_nvml: AskNvml = target.ask_nvml if target.ask_nvml != "auto" or questions is None else questions.ask_nvml
     if questions is None:
-        return ask_everything(opened, ask_nvml=ask_nvml)
+        return ask_everything(session, ask_nvml=ask_nvml)
     refusal: CdigenError | None = None
     is_complete = False
     try:
-        planner = Planner(replace(target, ask_nvml=ask_nvml), opened=opened)
+        planner = Planner(replace(target, ask_nvml=ask_nvml), session=session)
         for mode in questions.modes:
             try:
                 planner.plan(BuildOptions(mode=mode))
@@ -171,14 +167,14 @@ def _entries_now(recording: RecordingHost, host: Host, recorded: Entries) -> Ent
     return recording.entries
 
 
-def _find_other_roots(record: Snapshot, opened: OpenTarget) -> Iterator[Finding]:
-    if record.driver_root != opened.driver_root:
+def _find_other_roots(record: Snapshot, session: Session) -> Iterator[Finding]:
+    if record.driver_root != session.driver_root:
         yield Finding(
             level="warning",
             code="other-root",
-            subject=one_line(opened.driver_root),
+            subject=one_line(session.driver_root),
             message=f"the facts were recorded with --driver-root {one_line(record.driver_root)} and are compared with"
-            f" {one_line(opened.driver_root)}",
+            f" {one_line(session.driver_root)}",
             remedy=Remedy("leave out --driver-root to compare the same directory"),
         )
 

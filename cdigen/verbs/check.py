@@ -13,7 +13,7 @@ from cdigen.errors import UsageError
 from cdigen.read import read_input
 from cdigen.report import emit_json
 from cdigen.session.context import open_context
-from cdigen.session.target import open_target
+from cdigen.session.target import open_session
 from cdigen.specs.found import read_spec
 from cdigen.specs.rebuild import Rebuilder
 
@@ -42,8 +42,8 @@ def run_check(target: Target, *, spec: str | None, fail_on: str, as_json: bool) 
         raise UsageError(
             "the spec and --snapshot are both standard input, which is read once", hint="name a file for one"
         )
-    opened = open_target(target, may_wake=False)
-    context, rebuild = open_context(target, opened), Rebuilder(target, opened)
+    session = open_session(target, may_wake=False)
+    context, rebuild = open_context(target, session), Rebuilder(target, session)
     if spec is None:
         found = check_written(context, rebuild)
     else:

@@ -13,6 +13,7 @@ from cdigen.plan.spec import build_spec
 from cdigen.read import read_input
 from cdigen.report import emit, emit_json, findings_to_json, format_change, say_findings
 from cdigen.session.planner import Planner
+from cdigen.session.target import open_session
 from cdigen.specs.groups import GroupChooser
 from cdigen.specs.header import is_ours, read_choices
 from cdigen.specs.on_disk import read_spec
@@ -46,10 +47,10 @@ def run_diff(target: Target, options: BuildOptions | None, *, spec: str | None, 
     if options is None:
         choices = read_choices(data, spec) if data is not None and is_ours(data) else Choices(options=BuildOptions())
         target, options = target.with_roots(choices.driver_root, choices.dev_root), choices.options
-    planner = Planner(target)
-    planned = planner.plan(options)
+    session = open_session(target)
+    planned = Planner(target, session=session).plan(options)
     if is_chosen:
-        planned = GroupChooser(target).settle(planned)
+        planned = GroupChooser(target, session).settle(planned)
     new = entries_of(to_document(build_spec(planned.plan, with_groups=planned.with_groups)))
     old = {} if data is None else entries_of(read_spec(data, spec))
     changes = [(key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]

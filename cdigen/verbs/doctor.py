@@ -10,11 +10,12 @@ from cdigen.doctor.report import diagnoses_to_json, emit_diagnoses
 from cdigen.errors import DocumentError
 from cdigen.report import emit_json
 from cdigen.session.context import open_context
-from cdigen.session.target import open_target
+from cdigen.session.target import open_session
 from cdigen.specs.header import DEFAULT_OUTPUT, is_ours, read_choices
 from cdigen.specs.rebuild import Rebuilder
 
 if TYPE_CHECKING:
+    from cdigen.session.session import Session
     from cdigen.session.target import Target
 
 
@@ -32,9 +33,12 @@ def run_doctor(target: Target, *, as_json: bool) -> int:
     Raises:
         FileError, DocumentError, LinkError: the host or the snapshot cannot be opened.
     """
-    target = _with_written_roots(target)
-    opened = open_target(target, may_wake=False)
-    found = diagnose(open_context(target, opened), Rebuilder(target, opened))
+    session = open_session(target, may_wake=False)
+    if target.snapshot is None:  # which has its own
+        target = _with_written_roots(target, session)
+        session = session.at(target.driver_root, target.dev_root)
+    context = open_context(target, session)
+    found = diagnose(context, Rebuilder(target, session))
     problems = sum(one.level == "problem" for one in found)
     if as_json:
         emit_json("doctor", {"healthy": not problems, "diagnoses": diagnoses_to_json(found)})
@@ -43,17 +47,10 @@ def run_doctor(target: Target, *, as_json: bool) -> int:
     return 1 if problems else 0
 
 
-def _with_written_roots(target: Target) -> Target:
-    """Return `target` with the driver and device root of the GPUs' spec on its host, where it names none itself.
-
-    Raises:
-        FileError: the host cannot be opened.
-    """
-    if target.snapshot is not None:  # it has its own
-        return target
-    system = open_context(target, open_target(target, may_wake=False)).views.system
+def _with_written_roots(target: Target, session: Session) -> Target:
+    """Return `target` with the driver and device root of the GPUs' spec on its host, where it names none itself."""
     try:
-        data = system.read(DEFAULT_OUTPUT)
+        data = session.views.system.read(DEFAULT_OUTPUT)
         if data is not None and is_ours(data):
             choices = read_choices(data, DEFAULT_OUTPUT)
             return target.with_roots(choices.driver_root, choices.dev_root)

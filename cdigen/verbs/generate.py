@@ -10,6 +10,7 @@ from cdigen.errors import UsageError, one_line
 from cdigen.host.host import NVML_NO_ANSWER
 from cdigen.report import emit_bytes, emit_json, findings_to_json, left_out_to_json, say, say_findings
 from cdigen.session.planner import Planner
+from cdigen.session.target import open_session
 from cdigen.specs.groups import GroupChooser
 from cdigen.specs.outputs import Outputs
 from cdigen.specs.render import check_rendered, render_plan, validate_rendered
@@ -84,13 +85,14 @@ def run_generate(
     if not (makes_directory or output == "-" or os.path.dirname(output) in ENGINE_DIRECTORIES):
         check_directory(output)
     said = _await_driver(target, create_nodes=create_nodes, wait=wait)
+    session = open_session(target)
     recorder = None
     if record is not None:
         from cdigen.specs.record import Recorder
 
-        recorder = Recorder(target, record)
-    planner = Planner(target, opened=None if recorder is None else recorder.opened)
-    groups = GroupChooser(target)
+        recorder = Recorder(target, session, record)
+    planner = Planner(target, session=session if recorder is None else recorder.session)
+    groups = GroupChooser(target, session)
     planned = groups.settle(planner.plan(options))
     data = render_plan(planned, file_format)
     if output == "-":

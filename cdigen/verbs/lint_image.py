@@ -8,14 +8,13 @@ from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import KERNEL_VERSIONS, PROC_VERSION, is_version_suffix, read_kernel_module
 from cdigen.errors import ParseError, UsageError, one_line
 from cdigen.host import HostReadError, LinkError
-from cdigen.host.views import open_views
 from cdigen.image import open_image
 from cdigen.image.limits import MAX_FOUND
 from cdigen.image.rules import find_driver_files
 from cdigen.notes import Notes, reason_of
 from cdigen.parse.procfs import is_driver_version
 from cdigen.report import emit, emit_json, findings_to_json, say_findings
-from cdigen.session.target import Target, open_target
+from cdigen.session.target import Target, open_session
 from cdigen.wording import count
 
 if TYPE_CHECKING:
@@ -116,8 +115,7 @@ def _find_version(target: Target, given: str | None, notes: Notes) -> tuple[str 
                 code="conflicting-options",
             )
         return given, _OPTION
-    opened = open_target(target)
-    views = open_views(opened.host, driver_root=opened.driver_root, dev_root=opened.dev_root)
+    views = open_session(target).views
     version, source = _kernel_version(views, notes)
     if version is None:
         version, source = _libcuda_version(views, notes)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.cdi.render import render_yaml
 from cdigen.errors import UsageError, one_line
 from cdigen.host.recording import RecordingHost
 from cdigen.report import emit_bytes, say, say_findings
-from cdigen.session.target import open_target
+from cdigen.session.target import open_session
 from cdigen.specs.questions import ask_everything
 from cdigen.write import check_directory, write_file
 
@@ -40,13 +39,13 @@ def run_snapshot(target: Target, *, output: str, note: str, create_directories: 
         )
     if output != "-" and not create_directories:
         check_directory(output)
-    opened = open_target(target)
-    recording = RecordingHost(opened.host)
-    asked = ask_everything(replace(opened, host=recording), ask_nvml=target.ask_nvml)
+    session = open_session(target)
+    recording = RecordingHost(session.host)
+    asked = ask_everything(session.through(recording), ask_nvml=target.ask_nvml)
     say_findings(asked.findings)
     if asked.refusal is not None:
         say("note", f"generate would refuse this host (exit {asked.refusal.exit_code}): {asked.refusal}")
-    document = recording.to_document(driver_root=opened.driver_root, dev_root=asked.dev_root, note=note)
+    document = recording.to_document(driver_root=session.driver_root, dev_root=asked.dev_root, note=note)
     header = "A snapshot of a host by `cdigen snapshot`; use it with: cdigen generate --snapshot FILE"
     data = render_yaml(document, (header,), compact=True)
     if output == "-":

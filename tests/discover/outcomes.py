@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from cdigen.errors import CdigenError, FileError
 from cdigen.plan.options import BuildOptions
 from cdigen.session.planner import Planner
-from cdigen.session.target import OpenTarget, Target
+from cdigen.session.session import Session
+from cdigen.session.target import Target
 from cdigen.specs.render import render_plan
 from tests.classes import all_class_entries
 from tests.hosts import LIBDIR, VERSION, Entries, library, link, linker_cache, mig_entries, program, text
@@ -52,8 +53,8 @@ def outcomes(host: Callable[[], Host]) -> dict[Mode, Outcome]:
     """Return what becomes of the spec of every mode; `host` opens the host."""
     found: dict[Mode, Outcome] = {}
     try:
-        opened = OpenTarget(host=host(), driver_root="/", dev_root=None)
-        planner = Planner(Target(ask_nvml="auto"), opened=opened)
+        opened = Session(host())
+        planner = Planner(Target(ask_nvml="auto"), session=opened)
     except CdigenError as error:
         return dict.fromkeys(MODES, name_of(error))
     for mode in MODES:

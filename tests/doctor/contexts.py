@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.host import Host
-from cdigen.host.views import open_views
 from cdigen.session.context import Context
+from cdigen.session.session import Session
 from tests.hosts import host_of
 
 if TYPE_CHECKING:
@@ -22,9 +22,8 @@ def context_of(
 ) -> Context:
     """Return what checks are given of a host; by default one that is not this machine, but no snapshot either."""
     host = entries if isinstance(entries, Host) else host_of(entries)
-    views = open_views(host, driver_root="/", dev_root=None)
     return Context(
-        views=views,
+        session=Session(host),
         is_recorded=is_recorded,
         runner=runner,
         ask_nvml="never",

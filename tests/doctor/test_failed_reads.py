@@ -9,7 +9,8 @@ import pytest
 
 from cdigen.doctor.checks import diagnose
 from cdigen.host.programs import Answer
-from cdigen.session.target import OpenTarget, Target
+from cdigen.session.session import Session
+from cdigen.session.target import Target
 from cdigen.specs.rebuild import Rebuilder
 from tests.discover.outcomes import a_host_with_everything
 from tests.doctor.contexts import context_of, lines
@@ -38,9 +39,7 @@ def a_machine() -> Entries:
 
 
 def examine(host: Host) -> tuple[Diagnosis, ...]:
-    return diagnose(
-        context_of(host), Rebuilder(Target(ask_nvml="never"), OpenTarget(host=host, driver_root="/", dev_root=None))
-    )
+    return diagnose(context_of(host), Rebuilder(Target(ask_nvml="never"), Session(host)))
 
 
 def verdicts(found: tuple[Diagnosis, ...]) -> set[str]:
@@ -79,7 +78,7 @@ def test_what_cannot_be_read_is_unknown(closed: str, subject: str) -> None:
     answer = Answer(text="", failure="not run")
     found = diagnose(
         context_of(host, runner=lambda commands: tuple(answer for _ in commands)),
-        Rebuilder(Target(ask_nvml="never"), OpenTarget(host=host, driver_root="/", dev_root=None)),
+        Rebuilder(Target(ask_nvml="never"), Session(host)),
     )
     topic, path = subject.split()
     line = f"unknown {subject}: Input/output error -> see what it is: ls -ld {path}"

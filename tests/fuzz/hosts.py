@@ -23,14 +23,14 @@ from cdigen.host import View
 from cdigen.host.programs import Answer
 from cdigen.host.recording import RecordingHost
 from cdigen.host.snapshot import SnapshotHost, load_snapshot
-from cdigen.host.views import open_views
 from cdigen.image.layer import clean_path
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.spec import build_spec
 from cdigen.run import run
 from cdigen.session.context import Context
 from cdigen.session.planner import Planner
-from cdigen.session.target import OpenTarget, Target
+from cdigen.session.session import Session
+from cdigen.session.target import Target
 from cdigen.specs.questions import ask_everything
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ from tests.fuzz.properties import check_line, write_temporary
 def snapshot(data: bytes) -> None:
     """Load a snapshot and plan every mode; the record of it loads and gives the same spec and the same record."""
     loaded = load_snapshot(data, "snapshot")
-    opened = OpenTarget(host=loaded.host, driver_root=loaded.driver_root, dev_root=loaded.dev_root)
+    opened = Session(loaded.host, driver_root=loaded.driver_root, dev_root=loaded.dev_root)
     record = _record_of(opened)
     loaded = load_snapshot(record, "record")
-    again = OpenTarget(host=loaded.host, driver_root=loaded.driver_root, dev_root=loaded.dev_root)
+    again = Session(loaded.host, driver_root=loaded.driver_root, dev_root=loaded.dev_root)
     assert _record_of(again) == record
     assert _spec_of(again) == _spec_of(opened)
 
@@ -131,18 +131,18 @@ _HOST_TEXTS = (
 )
 
 
-def _record_of(opened: OpenTarget) -> bytes:
+def _record_of(opened: Session) -> bytes:
     recording = RecordingHost(opened.host)
     asked = ask_everything(
-        OpenTarget(host=recording, driver_root=opened.driver_root, dev_root=opened.dev_root), ask_nvml="auto"
+        Session(recording, driver_root=opened.driver_root, dev_root=opened.dev_root), ask_nvml="auto"
     )
     return render_yaml(recording.to_document(driver_root=opened.driver_root, dev_root=asked.dev_root), compact=True)
 
 
-def _spec_of(opened: OpenTarget) -> bytes | str:
+def _spec_of(opened: Session) -> bytes | str:
     """Return the spec that a host gives, or the error for which there is none; one that there is breaks no rule."""
     try:
-        planned = Planner(Target(snapshot="-"), opened=opened).plan(BuildOptions())
+        planned = Planner(Target(snapshot="-"), session=opened).plan(BuildOptions())
     except CdigenError as error:
         refusal = error
     else:
@@ -174,7 +174,7 @@ def _file(content: bytes) -> dict[str, object]:
 
 def _context(entries: Mapping[str, Mapping[str, object]]) -> Context:
     return Context(
-        views=open_views(SnapshotHost(entries), driver_root="/", dev_root=None),
+        session=Session(SnapshotHost(entries)),
         is_recorded=False,
         runner=lambda _: (),
         ask_nvml="never",
