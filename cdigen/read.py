@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.errors import FileError, one_line
 from cdigen.parse.limits import MAX_DOCUMENT_BYTES
-from cdigen.walk import UnfitPathError
+from cdigen.walk import UnfitPathError, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,19 +36,23 @@ _KINDS = {
 }
 
 
-def read_input(path: str) -> bytes:
+def read_input(path: str, *, root: str | None = None) -> bytes:
     """Return the content of a document; "-" is standard input.
 
     No more is read than it takes for `parse_document` to say that it is too large.
+
+    Args:
+        path: the document.
+        root: out of which no link leads; see `cdigen.walk.open_place`.
 
     Raises:
         FileError: it cannot be read, or is neither a regular file nor one of our own descriptors.
     """
     with refusing_to_read(path):
-        stream = _find_stream(path)
+        stream = _find_stream(path) if root is None else None
         if stream is not None:
             return read_descriptor(stream)
-        descriptor = open_regular(path)
+        descriptor = open_regular(path) if root is None else _open_below(path, root)
         try:
             return read_descriptor(descriptor)
         finally:
@@ -100,6 +104,11 @@ def open_regular(path: str, *, directory: int | None = None) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _open_below(path: str, root: str) -> int:
+    with open_place(path, root=root) as place:
+        return open_regular(place.name, directory=place.directory)
 
 
 def _find_stream(path: str) -> int | None:

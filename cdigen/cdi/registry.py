@@ -12,12 +12,14 @@ all that is wrong with every file that could have had it: one of that kind, or o
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, MAX_FILES, SUFFIXES
 from cdigen.errors import DocumentError, FileError, ParseError, one_line, shell_word
 from cdigen.findings import Finding, Remedy
+from cdigen.walk import UnfitPathError, open_directory, reopen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -172,30 +174,40 @@ class Registry:
         return message, Remedy("see what is there with", (f"cdigen list --all{options}",))
 
 
-def read_registry(directories: Sequence[str], load: Load) -> Registry:
+def read_registry(directories: Sequence[str], load: Load, *, root: str | None = None) -> Registry:
     """Return what the directories offer.
 
     Args:
         directories: paths, the one that counts more last. One that is not there is empty.
         load: reads the file at a path as engines do, see `engine_form.read_as_engines`; raises `FileError` or
             `ParseError`.
+        root: out of which no link of the directories leads; see `cdigen.walk.open_directory`.
 
     Raises:
         FileError: a directory cannot be read, or has more than `MAX_FILES` specs.
     """
     return Registry(
         directories,
-        (_read_file(path, rank, load) for rank, directory in enumerate(directories) for path in _find_files(directory)),
+        (
+            _read_file(path, rank, load, is_regular=is_regular)
+            for rank, directory in enumerate(directories)
+            for path, is_regular in _find_files(directory, root)
+        ),
     )
 
 
-def _find_files(directory: str) -> list[str]:
+def _find_files(directory: str, root: str | None) -> list[tuple[str, bool]]:
+    """Return what has the name of a spec and is no directory, and whether it may be a regular file."""
     try:
-        names = sorted(name for name in os.listdir(directory) if name.endswith(SUFFIXES))
+        with open_directory(directory, root=root) as place, reopen(place) as fd:
+            names = sorted(name for name in os.listdir(fd) if name.endswith(SUFFIXES))
+            modes = [(name, _mode(name, fd, follow=root is None)) for name in names[: MAX_FILES + 1]]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UnfitPathError) as error:
         reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
+        if isinstance(error, UnfitPathError):
+            reason = error.reason
         raise FileError(
             f"cannot read the spec directory {one_line(directory)}: {reason}",
             hint="name a directory that you may read",
@@ -207,13 +219,31 @@ def _find_files(directory: str) -> list[str]:
             hint="remove what is not needed",
             subject=one_line(directory),
         )
-    paths = (os.path.join(directory, name) for name in names)
-    return [path for path in paths if os.path.islink(path) or not os.path.isdir(path)]
+    return [
+        (os.path.join(directory, name), stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFLNK))
+        for name, mode in modes
+        if not stat.S_ISDIR(mode)
+    ]
 
 
-def _read_file(path: str, rank: int, load: Load) -> SpecFile:
+def _mode(name: str, directory: int, *, follow: bool) -> int:
+    """Return the mode of what a name in a directory leads to; of a link if it is not followed; 0 if it is not known.
+
+    A link to a directory is no directory here, as for engines.
+    """
+    try:
+        mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+        if not (stat.S_ISLNK(mode) and follow):
+            return mode
+        target = os.stat(name, dir_fd=directory).st_mode
+    except OSError:
+        return 0
+    return stat.S_IFCHR if stat.S_ISDIR(target) else target
+
+
+def _read_file(path: str, rank: int, load: Load, *, is_regular: bool) -> SpecFile:
     name = one_line(path)
-    if os.path.exists(path) and not os.path.isfile(path):
+    if not is_regular:
         # Opening a pipe would wait for someone to write to it.
         problems: tuple[str, ...] = (f"{name} is not a regular file",)
         return SpecFile(path=path, rank=rank, kind=None, document=None, problems=problems)

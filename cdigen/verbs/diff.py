@@ -39,11 +39,13 @@ def run_diff(target: Target, options: BuildOptions | None, *, spec: str | None, 
         FileError: it cannot be read, or is named and not there.
     """
     is_chosen = options is not None
-    is_named = spec is not None
     if spec is None:
         mode = "auto" if options is None else options.mode
-        spec = Outputs(target, mode).of(mode)
-    data = read_input(spec) if is_named or os.path.lexists(spec) else None
+        outputs = Outputs(target, mode)
+        spec = outputs.of(mode)
+        data = read_input(spec, root=outputs.root) if os.path.lexists(spec) else None
+    else:
+        data = read_input(spec)
     if options is None:
         choices = read_choices(data, spec) if data is not None and is_ours(data) else Choices(options=BuildOptions())
         target, options = target.with_roots(choices.driver_root, choices.dev_root), choices.options

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import os
-from functools import partial
 from typing import TYPE_CHECKING
 
 from cdigen.cdi.registry import read_registry
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
-from cdigen.errors import FileError, one_line
+from cdigen.errors import one_line
 from cdigen.findings import Finding
-from cdigen.host.live import LiveHost
-from cdigen.host.view import View
 from cdigen.read import read_input
 from cdigen.report import emit, emit_json, findings_to_json, format_table, say_findings
 from cdigen.specs.outputs import place_below, root_of
@@ -41,11 +36,9 @@ def run_list_all(target: Target, *, spec_dirs: Sequence[str], as_json: bool) -> 
     """
     root = root_of(target)
     directories: Sequence[str] = spec_dirs or DEFAULT_DIRECTORIES
-    read = read_input
     if root is not None:
         directories = [place_below(root, directory) for directory in directories]
-        read = partial(_read_below, root, View(LiveHost(root)))
-    registry = read_registry(directories, lambda path: parse_spec(read(path)))
+    registry = read_registry(directories, lambda path: parse_spec(read_input(path, root=root)), root=root)
     findings = tuple(_passed_over(registry))
     devices = [_Device(registry, name) for name in registry.devices()]
     if as_json:
@@ -61,14 +54,6 @@ def run_list_all(target: Target, *, spec_dirs: Sequence[str], as_json: bool) -> 
     say_findings(findings)
     emit(*format_table(("DEVICE", "FILE", "ALSO IN"), (device.row() for device in devices)))
     return 0
-
-
-def _read_below(root: str, host: View, path: str) -> bytes:
-    """Return the content of a file below `root`, links followed as on that host."""
-    data = host.read(path.removeprefix(root.rstrip("/")))
-    if data is None:
-        raise FileError(f"cannot read {one_line(path)}: {os.strerror(errno.ENOENT)}")
-    return data
 
 
 class _Device:
