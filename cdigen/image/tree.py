@@ -78,6 +78,7 @@ class Tree(Host):
         self._max_entries = max_entries
         self._counted = 0
         self._steps = STEPS
+        self._parent: tuple[str, Node] | None = None  # of the last entry: the next is mostly beside it
 
     def apply(self, changes: Iterable[Change], layer: int, *, has_whiteouts: bool = True) -> None:
         """Put a layer on top of what is there.
@@ -98,6 +99,7 @@ class Tree(Host):
             parent, _, name = change.path.rpartition("/")
             if has_whiteouts and name.startswith(_WHITEOUT):
                 self._hide(parent, name, directories)
+        self._parent = None
         for change in changes:
             is_whiteout = has_whiteouts and change.path.rpartition("/")[2].startswith(_WHITEOUT)
             if change.path and not is_whiteout:
@@ -114,8 +116,11 @@ class Tree(Host):
 
     def _add(self, change: Change, layer: int) -> None:
         parent, _, name = change.path.rpartition("/")
-        directory = self._descend(parent, make_in=layer)
-        assert directory is not None  # noqa: S101 - for the type checker; it was made
+        if self._parent is None or self._parent[0] != parent:
+            made = self._descend(parent, make_in=layer)
+            assert made is not None  # noqa: S101 - for the type checker; it was made
+            self._parent = parent, made
+        directory = self._parent[1]
         assert directory.children is not None  # noqa: S101 - likewise
         if change.is_hard_link:
             node = self._linked(change, layer)
@@ -125,6 +130,8 @@ class Tree(Host):
         if there is not None and there.children is not None and node.children is not None:
             there.layer = layer
             return
+        if there is not None:  # to which the way may have led
+            self._parent = None
         directory.children[name] = node
 
     def _linked(self, change: Change, layer: int) -> Node:

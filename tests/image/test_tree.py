@@ -130,12 +130,28 @@ def test_links_that_lead_through_each_other_are_refused_before_they_cost_much() 
     steps = "d/../" * 815
     changes = [directory("d"), link("l0", f"{steps}d")]
     changes += [link(f"l{number}", f"{steps}l{number - 1}") for number in range(1, 39)]
-    changes += [file(f"l38/{number}") for number in range(1000)]
+    changes += [file(f"l38/{number}/x") for number in range(1000)]
 
     def work() -> None:
         assert reason(changes) == ("directories and links that take more steps to follow than those of any image")
 
     assert calls_of(work) < 1_000_000
+
+
+def test_the_way_to_a_directory_is_walked_once_for_the_files_in_it() -> None:
+    steps = "d/../" * 815
+    changes = [directory("d"), link("l0", f"{steps}d")]
+    changes += [link(f"l{number}", f"{steps}l{number - 1}") for number in range(1, 39)]
+    changes += [file(f"l38/{number}") for number in range(1000)]
+
+    assert len(merge(changes)) == 1000 + 1 + 39
+
+
+def test_an_entry_that_takes_the_place_of_another_changes_the_way() -> None:
+    changes = [directory("d/e"), directory("o/p"), link("way", "d/e/.."), file("way/1")]
+    changes += [link("way/e", "/o/p"), file("way/2")]
+
+    assert [path for path in merge(changes) if path.endswith(("1", "2"))] == ["/d/1", "/o/2"]
 
 
 def test_a_layer_of_deep_names_that_is_applied_again_and_again_is_refused() -> None:
