@@ -3,25 +3,61 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from cdigen.errors import CdigenError, FileError
-from cdigen.plan.options import BuildOptions
+from cdigen.parse.nvml import NvmlFacts, NvmlGpu, NvmlMig
+from cdigen.plan.options import BuildOptions, Mode
 from cdigen.session.planner import Planner
 from cdigen.session.session import Session
 from cdigen.session.target import Target
 from cdigen.specs.render import render_plan
 from tests.classes import all_class_entries
-from tests.hosts import LIBDIR, VERSION, Entries, library, link, linker_cache, mig_entries, program, text
+from tests.hosts import (
+    LIBDIR,
+    VERSION,
+    Entries,
+    bdf_of,
+    library,
+    link,
+    linker_cache,
+    mig_entries,
+    minimal_entries,
+    program,
+    text,
+    uuid_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cdigen.host import Host
-    from cdigen.plan.options import Mode
 
-MODES: tuple[Mode, ...] = ("auto", "management", "imex", "nvswitch", "gds", "gdrcopy", "mofed")
+MODES: tuple[Mode, ...] = get_args(Mode)
 OPTIONS = BuildOptions(ipc=True, compat32=True)
+
+_MIG = tuple(
+    NvmlMig(index=index, uuid=None, gpu_instance=instance, compute_instance=0, profile=None)
+    for index, instance in enumerate((1, 2))
+)
+
+ANSWER = NvmlFacts(
+    driver_version=VERSION,
+    gpus=tuple(
+        NvmlGpu(
+            bdf=bdf_of(index),
+            minor=index,
+            uuid=uuid_of(index),
+            model=None,
+            mig_enabled=index == 0,
+            mig=() if index else _MIG,
+            coherent=index == 1,
+        )
+        for index in range(3)
+    ),
+    problems=(),
+)
+"""What NVML says of `a_host_with_everything`: one GPU in MIG mode, a coherent one and one that is not."""
 
 Outcome = bytes | str
 """A spec, or the name of the error that is in its place."""
@@ -31,6 +67,7 @@ def a_host_with_everything() -> Entries:
     """Return a host on which every finder finds something, behind links where hosts have them."""
     icd = json.dumps({"file_format_version": "1.0.0", "ICD": {"library_path": "/opt/links/libGLX_nvidia.so.0"}})
     return {
+        **minimal_entries(gpus=3),
         **all_class_entries(),
         **mig_entries(0, (1, 0), (2, 0)),
         "/etc/ld.so.cache": linker_cache(f"{LIBDIR}/libcuda.so.1"),
