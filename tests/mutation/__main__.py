@@ -81,7 +81,8 @@ def configure(work: Path, package: str) -> None:
     """Write mutmut's configuration, which is another for every package; with another than before, begin again."""
     pattern, tests = PACKAGES[package]
     copied = sorted(
-        {"cdigen/schemas", *(path.name for path in work.iterdir())} - {"cdigen", "mutants", "setup.cfg", ".git"}
+        {"cdigen/schemas", *(path.name for path in work.iterdir())}
+        - {"cdigen", "mutants", "setup.cfg", ".git", "tests.digest"}
     )
     lists = {
         "source_paths": ["cdigen"],
