@@ -22,9 +22,6 @@ MACHINES = {
 }
 """Machine of a 64-bit libcuda: its multiarch triplet, and the machine of its 32-bit companions."""
 
-TRIPLET_32 = "i386-linux-gnu"
-"""Multiarch triplet of the 32-bit libraries, which exist for x86-64 alone."""
-
 LINKER_CACHES = ("/etc/ld.so.cache", "/usr/local/glibc/etc/ld.so.cache")
 """Where glibc's ldconfig writes; the second is Talos', whose system is musl."""
 
