@@ -90,7 +90,7 @@ def test_a_driver_that_is_not_read_whole_is_not_called_right() -> None:
     host = host_of({**a_machine(), cfg: unreadable()})
     found = [one for one in examine(host) if one.topic == "driver"]
     version = f"version {VERSION}, the kernel module's too"
-    message = f"as far as it can be read: {version}; 8 libraries, 2 GPUs, 1 note (cdigen list)"
+    message = f"as far as it can be read: {version}; 8 libraries, 3 GPUs, 1 note (cdigen list)"
     assert [(one.level, one.code, one.message) for one in found] == [
         ("unknown", "driver-partly-read", message),
         ("warning", "unusable-file", f"{cfg}: Input/output error; it is not injected"),
