@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.errors import CdigenError, ParseError, one_line, shell_word
 from cdigen.findings import NOTHING_TO_DO, Remedy
 from cdigen.host import HostReadError, LinkError
 from cdigen.notes import reason_of
+from cdigen.records import Record, replace
 
 if TYPE_CHECKING:
     from cdigen.findings import Finding
@@ -23,8 +23,7 @@ UNREADABLE = (HostReadError, LinkError, ParseError)
 """What reading a file of a host can raise, and a check lives with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(Record):
     """One line of the report.
 
     Attributes:

@@ -7,8 +7,9 @@ the order of directory entries, so the same host gives the same inventory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.errors import FailedRead
@@ -19,8 +20,7 @@ NodeState = Literal["ok", "missing", "wrong device", "other mode", "module not l
 ClassName = Literal["management", "imex", "nvswitch", "gds", "gdrcopy", "mofed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class LeftOut(Record):
     """A file that was found and is not injected.
 
     Attributes:
@@ -32,8 +32,7 @@ class LeftOut:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Driver:
+class Driver(Record):
     """The driver's two halves, which are of the same build.
 
     Attributes:
@@ -49,8 +48,7 @@ class Driver:
     libcuda: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LibraryName:
+class LibraryName(Record):
     """One name under which a library is asked for.
 
     Attributes:
@@ -64,8 +62,7 @@ class LibraryName:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Library:
+class Library(Record):
     """A shared object of the driver.
 
     Attributes:
@@ -87,8 +84,7 @@ class Library:
     absolute_paths: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LackingLibrary:
+class LackingLibrary(Record):
     """A library of the driver's own that is not there or cannot be used, and what does not work without it.
 
     Attributes:
@@ -110,8 +106,7 @@ class LackingLibrary:
     needed_by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverFile:
+class DriverFile(Record):
     """A file of the driver that is not a shared object in a library directory.
 
     Attributes:
@@ -137,8 +132,7 @@ class DriverFile:
     bits: int = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Socket:
+class Socket(Record):
     """A socket or directory of a driver's daemon, injected only on demand.
 
     Attributes:
@@ -154,8 +148,7 @@ class Socket:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceNode:
+class DeviceNode(Record):
     """A device node on the host.
 
     Attributes:
@@ -177,8 +170,7 @@ class DeviceNode:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingNode:
+class MissingNode(Record):
     """A device node without which containers would not work, and which is not there.
 
     Attributes:
@@ -196,8 +188,7 @@ class MissingNode:
     gpu: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigInstance:
+class MigInstance(Record):
     """A compute instance of a GPU that is divided by MIG: what a container is given in place of the GPU.
 
     Attributes:
@@ -222,8 +213,7 @@ class MigInstance:
         return self.profile is not None and "gfx" in self.profile.split("+")[1:]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundNode:
+class FoundNode(Record):
     """What is at the path of a node, links followed.
 
     Attributes:
@@ -243,8 +233,7 @@ class FoundNode:
     gid: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectedNode:
+class ExpectedNode(Record):
     """A node that the driver could have on this host, and what is there in its place.
 
     Attributes:
@@ -284,8 +273,7 @@ class ExpectedNode:
     found: FoundNode | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
+class Gpu(Record):
     """A GPU that is offered to containers, as a whole or by its MIG instances.
 
     Attributes:
@@ -316,8 +304,7 @@ class Gpu:
         return self.drm_nodes if self.node is None else (self.node, *self.drm_nodes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassDevices:
+class ClassDevices(Record):
     """What a host has of a class of devices that are no GPUs, or that are the GPUs' nodes whatever their state.
 
     Attributes:
@@ -339,8 +326,7 @@ class ClassDevices:
     left_out: tuple[LeftOut, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inventory:
+class Inventory(Record):
     """Everything that a spec is built from.
 
     Attributes:

@@ -6,8 +6,9 @@ or its `subject`, and who shows it puts the fields together with `sentence`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from cdigen.records import Record
 
 Level = Literal["error", "warning", "note"]
 
@@ -40,8 +41,7 @@ def sentence(message: str, remedy: Remedy) -> str:
     return f"{message}; {remedy}" if remedy else message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Record):
     """Something that a user should know, though the run goes on, or that may be the cause of an error.
 
     Attributes:

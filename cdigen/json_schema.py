@@ -8,9 +8,10 @@ they are repeated, and which remembers of what stands in several places how it w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, FormatChecker
@@ -29,8 +30,7 @@ _AGAIN = "again"
 _LONG = 200  # characters of text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breach:
+class Breach(Record):
     """A rule that a value breaks.
 
     Attributes:

@@ -8,12 +8,12 @@ Formats are our own: `printable` is text as `one_line` leaves it, `printable lin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from cdigen.errors import one_line
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,8 +37,7 @@ _TYPE_NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
+class Violation(Record):
     """One rule that a document breaks.
 
     Attributes:

@@ -7,17 +7,16 @@ F NVIDIA/gds-nvidia-fs; G NVIDIA/gdrcopy; R Linux, drivers/infiniband/core/uverb
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.findings import Remedy
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.facts import ClassName
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRow:
+class NodeRow(Record, kw_only=False):
     """Device nodes of one name.
 
     Attributes:
@@ -39,8 +38,7 @@ class NodeRow:
     is_device: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
+class FileRow(Record, kw_only=False):
     """A file or directory that is mounted at its own path.
 
     Attributes:
@@ -56,8 +54,7 @@ class FileRow:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClassRow:
+class ClassRow(Record, kw_only=False):
     """A class of devices.
 
     Attributes:

@@ -14,7 +14,7 @@ Groups are the vendor's words for driver capabilities: compute, utility, graphic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from cdigen.records import Record
 
 MACHINES = {
     "x86_64": ("x86_64-linux-gnu", "i386"),
@@ -75,8 +75,7 @@ SUBDIRECTORIES = ("", "vdpau", "gbm")
 """Directories below a library directory that hold libraries of the driver."""
 
 
-@dataclass(frozen=True, slots=True)
-class LibraryRow:
+class LibraryRow(Record, kw_only=False):
     """What is known of a library beyond its version suffix.
 
     Attributes:
@@ -203,8 +202,7 @@ LIBRARIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RequirementRow:
+class RequirementRow(Record, kw_only=False):
     """A library that another one opens and does not work without, or a whole group; no ELF header tells of it.
 
     Attributes:
@@ -249,8 +247,7 @@ UNKNOWN_LIBRARY_GROUP = "compute"
 """Group of a library that no row knows: the least that anybody asks for, so that it is not lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOutRow:
+class LeftOutRow(Record, kw_only=False):
     """A name that looks like the driver's and is not injected.
 
     Attributes:
@@ -275,8 +272,7 @@ LEFT_OUT_LIBRARIES = (
 """Only looked at for names that no row of LIBRARIES has."""
 
 
-@dataclass(frozen=True, slots=True)
-class BinaryRow:
+class BinaryRow(Record, kw_only=False):
     """A program that is injected to /usr/bin.
 
     Attributes:
@@ -334,8 +330,7 @@ LEFT_OUT_BINARIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
+class FileRow(Record, kw_only=False):
     """A configuration or data file.
 
     Attributes:

@@ -7,8 +7,9 @@ project.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeVar
+
+from cdigen.records import Record
 
 T = TypeVar("T")
 
@@ -20,8 +21,7 @@ BOTH = ("/etc/cdi", "/var/run/cdi")
 FIRST_ONLY = ("/etc/cdi",)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineRow:
+class EngineRow(Record):
     """An engine.
 
     Attributes:

@@ -10,11 +10,11 @@ is stricter: it is for whoever writes a spec.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, cast
 
 from cdigen.cdi.version import KNOWN_VERSIONS, find_version_violations
+from cdigen.records import Record
 from cdigen.schema import MOST_VIOLATIONS, Violation, first_violations, format_place, preview
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ _ANNOTATION = re.compile(
 _MOST_CLOS = 4095
 
 
-@dataclass(frozen=True, slots=True)
-class _Number:
+class _Number(Record, kw_only=False):
     """A whole number within bounds; one that is unsaid is left out if `is_pointer`, else it is 0, which is the same."""
 
     least: int
@@ -47,21 +46,18 @@ class _Number:
     is_pointer: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _List:
+class _List(Record, kw_only=False):
     item: _Type
 
 
-@dataclass(frozen=True, slots=True)
-class _Map:
+class _Map(Record, kw_only=False):
     item: _Type
 
 
-@dataclass(frozen=True, slots=True)
-class _Struct:
+class _Struct(Record, kw_only=False):
     """Fields by name. A null item of a list is none if `is_pointer`, else one without anything said."""
 
-    fields: Mapping[str, _Type] = field(hash=False)
+    fields: Mapping[str, _Type]
     is_pointer: bool = True
 
 

@@ -5,13 +5,11 @@ Only what a spec without hooks needs is here: environment, device nodes and moun
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cdigen.cdi.version import required_version
+from cdigen.records import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceNode:
+class DeviceNode(Record):
     """A device node to make in the container.
 
     Attributes:
@@ -32,8 +30,7 @@ class DeviceNode:
     gid: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(Record):
     """A file or directory of the host to mount in the container."""
 
     host_path: str
@@ -41,8 +38,7 @@ class Mount:
     options: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerEdits:
+class ContainerEdits(Record):
     """What changes in a container; `env` entries are `NAME=VALUE`, `additional_gids` are groups of its process."""
 
     env: tuple[str, ...] = ()
@@ -51,16 +47,14 @@ class ContainerEdits:
     additional_gids: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class Device(Record):
     """What a user asks for by name, and the edits that give it."""
 
     name: str
     edits: ContainerEdits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
+class Spec(Record):
     """All devices of one kind (`vendor/class`).
 
     Attributes:

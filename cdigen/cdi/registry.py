@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, MAX_FILES, SUFFIXES
 from cdigen.errors import DocumentError, FileError, ParseError, one_line, shell_word
 from cdigen.findings import Finding, Remedy
+from cdigen.records import Record
 from cdigen.walk import UnfitPathError, open_directory, reopen
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ _MIN_LIKENESS = 0.6
 _MIN_LIKENESS_OF_VENDORS = 0.8  # amd.com is no nvidia.com, however much the rest of the names is alike
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecFile:
+class SpecFile(Record):
     """One file of a spec directory.
 
     Attributes:
@@ -55,8 +54,7 @@ class SpecFile:
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourcedEdits:
+class SourcedEdits(Record):
     """Container edits and what asks for them.
 
     Attributes:

@@ -6,10 +6,10 @@ a spec declares the lowest version that has all of its fields, and no lower one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.cdi.values import EDITS, find_values
+from cdigen.records import Record
 from cdigen.schema import Violation, format_place
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ KNOWN_VERSIONS = ("0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0",
 """Released versions, oldest first. 0.8.0 and 1.0.0 changed no field."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feature:
+class Feature(Record):
     """Something that a document may hold, and the version that brought it.
 
     Attributes:
@@ -41,8 +40,7 @@ class Feature:
     applies: Callable[[object], bool] = lambda _: True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
+class Need(Record):
     """A feature that a document uses.
 
     Attributes:

@@ -178,9 +178,8 @@ def take_target(values: dict[str, Any]) -> Target:
 
 def take_build_options(values: dict[str, Any]) -> BuildOptions:
     """Take the values of `BUILD_OPTIONS` out of a verb's own; raises UsageError for one that cannot stand in a spec."""
-    from dataclasses import replace
-
     from cdigen.plan.options import BuildOptions, parse_capabilities, parse_devices
+    from cdigen.records import replace
 
     names = (
         "strategies",

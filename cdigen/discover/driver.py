@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import MACHINES
@@ -13,6 +12,7 @@ from cdigen.facts import Driver
 from cdigen.host import HostReadError, LinkError
 from cdigen.notes import UNSAFE_PATH, is_safe_path, reason_of
 from cdigen.parse.procfs import is_driver_version, parse_module_version, parse_nvidia_version
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.host import View
@@ -37,8 +37,7 @@ KERNEL_VERSIONS = (PROC_VERSION, MODULE_VERSION)
 """The files that tell the kernel module's version, the one that tells more first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelModule:
+class KernelModule(Record):
     """The kernel module that is loaded.
 
     Attributes:

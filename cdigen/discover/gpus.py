@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.discover.devices import GPU_NODE, find_right_node
@@ -14,6 +13,7 @@ from cdigen.errors import IncompleteError, ParseError
 from cdigen.facts import DeviceNode, Gpu, MissingNode
 from cdigen.host import HostReadError, LinkError
 from cdigen.parse.procfs import PROC_GPUS, GpuInformation, parse_gpu_information
+from cdigen.records import Record, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,7 @@ AskNvml = Literal["auto", "never", "always"]
 _BDF = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundGpus:
+class FoundGpus(Record):
     """The GPUs of a host.
 
     Attributes:
@@ -44,8 +43,7 @@ class FoundGpus:
     with_firmware: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Listed:
+class _Listed(Record):
     """A GPU that is not excluded: its place in PCI order is its index."""
 
     bdf: str | None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import LIBRARIES, REQUIREMENTS, UNKNOWN_LIBRARY_GROUP, matches_stem
 from cdigen.errors import one_line
 from cdigen.facts import LackingLibrary
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 _MISSING = "is missing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnusableLibrary:
+class UnusableLibrary(Record):
     """What is there in the place of a library of the driver.
 
     Attributes:

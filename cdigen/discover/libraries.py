@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import (
@@ -21,6 +20,7 @@ from cdigen.errors import ParseError
 from cdigen.facts import Driver, Library, LibraryName
 from cdigen.host import HostReadError, LinkError
 from cdigen.notes import UNSAFE_PATH, is_safe_name, is_safe_path, reason_of
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.host import View
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 _REINSTALL = "reinstall the package that it belongs to"
 
 
-@dataclass(slots=True)
 class _File:
     """A file that may be a library of the driver, and where the search met it."""
 
-    path: str
-    names: dict[tuple[str, str], bool] = field(default_factory=dict)  # (subdir, name): met as a link
-    why: str = ""
-    row: LibraryRow | None = None
-    elf: ElfFacts | None = None
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.names: dict[tuple[str, str], bool] = {}  # (subdir, name): met as a link
+        self.why = ""
+        self.row: LibraryRow | None = None
+        self.elf: ElfFacts | None = None
 
     @property
     def file_name(self) -> str:
@@ -54,8 +54,7 @@ class _File:
         return self.file_name.partition(".so.")[2]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundLibraries:
+class FoundLibraries(Record):
     """The driver's libraries.
 
     Attributes:

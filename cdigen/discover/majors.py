@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import NODE_DRIVERS
 from cdigen.errors import ParseError
 from cdigen.host import HostReadError, LinkError
 from cdigen.parse.procfs import PROC_DEVICES, parse_proc_devices
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.host import View
@@ -27,8 +27,7 @@ def may_be_of_nvidia(major: int) -> bool:
     return major == NVIDIA_MAJOR or any(first <= major <= last for first, last in DYNAMIC_MAJORS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Majors:
+class Majors(Record):
     """What `/proc/devices` says of NVIDIA's drivers.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cdigen.discover.devices import find_right_node
@@ -12,6 +11,7 @@ from cdigen.facts import DeviceNode, MigInstance, MissingNode
 from cdigen.host import HostReadError, LinkError
 from cdigen.notes import reason_of
 from cdigen.parse.capabilities import parse_capability_access, parse_capability_minors
+from cdigen.records import Record, replace
 
 if TYPE_CHECKING:
     from cdigen.discover.majors import Majors
@@ -28,8 +28,7 @@ COMPUTE_INSTANCE = re.compile(r"ci(0|[1-9][0-9]{0,3})")
 _DEVICE_UUID = re.compile(r"MIG-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigFound:
+class MigFound(Record):
     """The MIG instances of one GPU.
 
     Attributes:
@@ -41,8 +40,7 @@ class MigFound:
     missing: tuple[MissingNode, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Record, kw_only=False):
     """A compute instance by its numbers, in the order of procfs."""
 
     gpu_instance: int

@@ -5,12 +5,12 @@ Source: Linux, Documentation/ABI/testing/sysfs-bus-pci; class 0x03 is a display 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.findings import Finding, Remedy
 from cdigen.host import HostReadError, LinkError
 from cdigen.parse.procfs import PROC_GPUS
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.host import View
@@ -25,8 +25,7 @@ _VENDOR = "0x10de"
 _DISPLAY = "0x03"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PciBus:
+class PciBus(Record):
     """What sysfs shows of the bus.
 
     Attributes:

@@ -10,11 +10,11 @@ of Microsoft's drivers/hv/dxgkrnl.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.discover.pci import find_gpus_of_nvidia
 from cdigen.errors import UnsupportedPlatformError, one_line
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.host import View
@@ -29,8 +29,7 @@ _ON_PCI = "igpu-"  # an integrated GPU that shows on the PCI bus: /dev/nvgpu/igp
 _NAMES = {"wsl": "WSL2", "tegra": "a Jetson"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Platform:
+class Platform(Record):
     """A kind of machine.
 
     Attributes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.errors import ParseError
 from cdigen.host import HostReadError, LinkError
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from cdigen.parse.elf import ElfFacts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loadable:
+class Loadable(Record):
     """A file that was found.
 
     Attributes:

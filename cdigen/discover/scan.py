@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.discover.binaries import find_binaries
@@ -22,6 +21,7 @@ from cdigen.errors import CdigenError, FileError, ParseError, UnreadableError, o
 from cdigen.facts import DriverFile, Inventory, Library
 from cdigen.host import HostReadError, LinkError
 from cdigen.notes import UNSAFE_PATH, Notes, is_safe_path
+from cdigen.records import replace
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.diagnosis import UNREADABLE, unread
@@ -16,6 +15,7 @@ from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs
 from cdigen.doctor.units import check_units, units_command
 from cdigen.engines.engines import check_engines, find_programs, version_commands
 from cdigen.findings import Remedy
+from cdigen.records import replace
 from cdigen.specs.compare_host import check_truth
 
 if TYPE_CHECKING:

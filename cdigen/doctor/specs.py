@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.engines import BOTH
@@ -12,6 +11,7 @@ from cdigen.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run
 from cdigen.engines.engines import Engine
 from cdigen.errors import shell_word
 from cdigen.findings import Remedy
+from cdigen.records import Record, replace
 from cdigen.specs.found import TOO_MANY, find_specs, judge_mode
 from cdigen.specs.renewal import GENERATE, how_to_renew, how_to_replace, how_to_reveal_ours
 from cdigen.wording import count, first_of
@@ -106,8 +106,7 @@ def _or_install(hook: str, remedy: Remedy) -> Remedy:
     return remedy._replace(hint=f"install what has {hook}, or {remedy.hint or 'replace the spec'}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Taken:
+class _Taken(Record):
     """What an engine takes from which file.
 
     Attributes:

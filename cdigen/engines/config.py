@@ -8,13 +8,13 @@ docs/config.md; K3s, "Advanced options", and the same of RKE2. A later file coun
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cdigen.diagnosis import UNREADABLE, Diagnosis, diagnosis, unreadable
 from cdigen.errors import ParseError
 from cdigen.findings import Remedy
 from cdigen.parse.text import decode_json, decode_text
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.host import View
@@ -29,8 +29,7 @@ _CONTAINERS = ("/usr/share/containers", "/etc/containers", "/root/.config/contai
 """Where containers.conf of an engine that runs as root is; the last counts most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineConfig:
+class EngineConfig(Record):
     """What an engine is told.
 
     Attributes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.engines import BOTH, ENGINES, PLACES, at
 from cdigen.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run
 from cdigen.engines.config import read_config
 from cdigen.findings import Remedy
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +25,7 @@ _VERSION = re.compile(r"(?<![\w.])v?((\d{1,5})\.(\d{1,5})(?:\.\d{1,5})?)")
 _CONTAINERD_TABLES = {2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.runtime"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class Program(Record):
     """An engine's program on the host.
 
     Attributes:
@@ -38,8 +37,7 @@ class Program:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
+class Engine(Record):
     """An engine that reads CDI specs, as far as is known.
 
     Attributes:
@@ -53,8 +51,7 @@ class Engine:
     reads: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Release:
+class _Release(Record):
     """What `--version` told: the text and its first two numbers, or why there is none."""
 
     text: str = ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import stat
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.errors import EXHAUSTED, CdigenError, FileError, one_line, shell_word
 from cdigen.findings import Remedy
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,8 +120,7 @@ class NvmlError(CdigenError):
         super().__init__(self.reason, hint=hint, code=code)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Record):
     """A directory entry, as lstat(2) tells.
 
     Attributes:

@@ -11,8 +11,9 @@ import select
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     import subprocess
@@ -29,8 +30,7 @@ _GRACE = 0.05  # seconds between the end of a program's output and its own
 _MAX_SHOWN = 200  # characters of what a program that failed said
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Record):
     """What a program said.
 
     Attributes:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 import errno
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cdigen.errors import DocumentError, ParseError, one_line
 from cdigen.host.host import FORMAT as FORMAT
 from cdigen.host.host import NVML_NOT_RECORDED, Entry, Host, HostReadError, Kind, NvmlError, matching
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 SCHEMA = "snapshot"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Record):
     """A recorded host and how it was looked at.
 
     Attributes:

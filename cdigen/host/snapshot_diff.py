@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, cast
 
 from cdigen.parse.procfs import PROC_DEVICES, PROC_GPUS
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +24,7 @@ _KINDS = {"file": "file", "dir": "directory", "socket": "socket", "fifo": "pipe"
 _NODES = {"char": "character device", "block": "block device"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Record):
     """One fact that differs.
 
     Attributes:
@@ -40,8 +39,7 @@ class Change:
     new: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Record):
     """Everything that differs.
 
     Attributes:

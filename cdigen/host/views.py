@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.host import View
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.host import Host
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Views:
+class Views(Record):
     """One host, seen from three directories of it.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.image.tree import Tree
@@ -14,8 +15,7 @@ DIRECTORY = "directory"
 """The layer of a root directory that is not made of layers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class Layer(Record):
     """One layer.
 
     Attributes:
@@ -27,8 +27,7 @@ class Layer:
     created_by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(Record):
     """The root of an image.
 
     Attributes:

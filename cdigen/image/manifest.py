@@ -7,13 +7,13 @@ moby's image/spec/v1.2.md, "Combined Image JSON + Filesystem Changeset Format", 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cdigen.errors import ParseError, one_line
 from cdigen.image.image import Layer
 from cdigen.image.layer import clean_path
 from cdigen.image.limits import MAX_LAYERS
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.image.store import Store
@@ -26,8 +26,7 @@ _MAX_DIGEST = 200
 Json = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pieces:
+class Pieces(Record):
     """What an image is made of.
 
     Attributes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from cdigen.catalog.driver import BINARIES, LIBRARIES, LibraryRow, matches_stem
 from cdigen.discover.driver import is_version_suffix
+from cdigen.records import Record
 
 _LIBRARY = re.compile(r"(?P<stem>[^/]+?)\.so(?:\.(?P<suffix>[0-9][0-9.]*))?")
 _ROWS = {row.stem: row for row in LIBRARIES}
@@ -21,8 +21,7 @@ _LEGITIMATE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LibraryFileName:
+class LibraryFileName(Record, kw_only=False):
     """The name of a shared object.
 
     Attributes:

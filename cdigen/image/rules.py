@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +10,7 @@ from cdigen.image.content import PACKAGE_LISTS, is_package_list
 from cdigen.image.limits import MAX_FOUND
 from cdigen.image.names import is_legitimate, is_program, split_library_name
 from cdigen.image.search import PROGRAM_DIRECTORY, Search
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,8 +25,7 @@ _TOO_SHORT = "'file too short'"
 _SHOWN = 3  # paths of the linker cache that one finding repeats
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverFile:
+class DriverFile(Record):
     """Something in an image that belongs to the host's driver.
 
     Attributes:
@@ -48,8 +47,7 @@ class DriverFile:
     fix: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Suspect:
+class _Suspect(Record, kw_only=False):
     code: Code
     path: str
     node: Node

@@ -9,12 +9,12 @@ Format" and "Storing Sparse Files".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.errors import ParseError
 from cdigen.host.view import MAX_PATH
 from cdigen.image.stream import TRUNCATED
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +34,7 @@ _MAX_SIZE = 1 << 50
 _KINDS: dict[bytes, Kind] = {b"2": "link", b"3": "char", b"4": "block", b"5": "dir", b"6": "fifo"}
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Record, kw_only=False):
     """An entry of an archive.
 
     Attributes:

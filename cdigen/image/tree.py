@@ -7,7 +7,6 @@ and a link that of a directory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.errors import ParseError, one_line
@@ -15,6 +14,7 @@ from cdigen.host import Entry, Host, HostReadError
 from cdigen.host.host import matching
 from cdigen.host.view import MAX_LINKS
 from cdigen.image.limits import MAX_DEPTH, MAX_ENTRIES, STEPS, STEPS_PER_ENTRY
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,8 +28,7 @@ _OPAQUE = ".wh..wh..opq"
 _TOO_MANY_STEPS = "directories and links that take more steps to follow than those of any image"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Record, kw_only=False):
     """An entry of a layer.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cdigen.discover.platform import check_platform
@@ -13,6 +12,7 @@ from cdigen.nodes.expected import find_expected_nodes
 from cdigen.nodes.missing import MOST_NAMED, USABLE, names_of, note_what_is_lacking
 from cdigen.nodes.mknod import DeviceDirectory, ModprobeError, NodeError, find_modprobe, run_modprobe
 from cdigen.notes import Notes
+from cdigen.records import Record, replace
 from cdigen.report import say, say_findings
 from cdigen.session.target import open_session
 
@@ -27,8 +27,7 @@ _LOADS: dict[str, tuple[str, ...]] = {"nvidia": (), "nvidia-uvm": ("-u",), "nvid
 """The arguments with which nvidia-modprobe loads a module. The last makes the module's node as well."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class Action(Record):
     """Something that was done to the host, or would be.
 
     Attributes:
@@ -49,8 +48,7 @@ class Action:
         return f"{past[self.action] if done else f'would {self.action}'} {text}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class Made(Record):
     """What became of a host's nodes.
 
     Attributes:

@@ -7,7 +7,6 @@ owner: `cdigen.parse.params`; of a capability, its access file; of nvidia-uvm, n
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import CONTROL_NODES
@@ -20,6 +19,7 @@ from cdigen.nodes.judge import WantedNode, judge_node
 from cdigen.parse.capabilities import parse_capability_access
 from cdigen.parse.params import DeviceFileParameters, parse_device_file_parameters
 from cdigen.parse.procfs import PROC_DEVICES, PROC_GPUS, parse_gpu_information
+from cdigen.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

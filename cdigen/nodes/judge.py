@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import NODE_DRIVERS
 from cdigen.errors import one_line
 from cdigen.facts import ExpectedNode, FoundNode
 from cdigen.host import HostReadError, LinkError
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.discover.majors import Majors
@@ -21,8 +21,7 @@ _MODULES = {"nvidia-uvm": "nvidia-uvm", "nvidia-uvm-tools": "nvidia-uvm", "nvidi
 """The kernel module of a node's driver, by the stem of its name; nvidia has all others."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedNode:
+class WantedNode(Record):
     """A node that there should be.
 
     Attributes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from cdigen.errors import IncompleteError, one_line
 from cdigen.host import HostReadError
 from cdigen.oci.config import take_array, take_object
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,8 +20,7 @@ _TYPES = {"char": "c", "block": "b", "fifo": "p"}
 _NAMES = {"c": "a character device", "u": "a character device", "b": "a block device", "p": "a named pipe"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Identity:
+class _Identity(Record):
     """What the kernel knows a node by: type `b`, `c`, `u` or `p`, and numbers, which a pipe (`p`) lacks; and its mode.
 
     The mode is the host's; None if the host was not asked successfully.

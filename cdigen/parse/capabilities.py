@@ -7,16 +7,14 @@ sys-minors), and the MIG user guide, "Device nodes and capabilities".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cdigen.errors import ParseError
 from cdigen.parse.text import is_number, lines_of, number_of
+from cdigen.records import Record
 
 _MAX_TABLE = 1 << 20  # mig-minors has 4,322 lines for 32 GPUs, some 100 kB
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapabilityAccess:
+class CapabilityAccess(Record):
     """What an `access` file says of its capability's device node.
 
     Attributes:

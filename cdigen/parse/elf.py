@@ -13,12 +13,12 @@ pulls in DWARF and takes twice the import time of `elftools.elf.structs`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from cdigen.errors import ParseError
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +66,7 @@ _DF_1_PIE = 0x08000000
 _GLIBC_MARKERS = {"GLIBC_ABI_DT_RELR": (2, 36)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ElfFacts:
+class ElfFacts(Record):
     """What a loader is told by one ELF file.
 
     Attributes:

@@ -6,14 +6,12 @@ an array of objects with `name`, `type`, `category` (an array) and sometimes `op
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cdigen.errors import ParseError
 from cdigen.parse.text import decode_json
+from cdigen.records import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilelistEntry:
+class FilelistEntry(Record):
     """One file of the driver.
 
     Attributes:

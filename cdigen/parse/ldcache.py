@@ -14,11 +14,11 @@ others the order is taken in which the table fits into the file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import NamedTuple
 
 from cdigen.errors import ParseError
+from cdigen.records import Record
 
 _OLD_MAGIC = b"ld.so-1.7.0"
 _NEW_MAGIC = b"glibc-ld.so.cache1.1"
@@ -57,8 +57,7 @@ _BIG = _Layout(Struct(">11sxI"), Struct(">iII"), Struct(">20sIIB3xI12x"), Struct
 _LAYOUTS_OF_FLAG = {0: (_LITTLE, _BIG), 2: (_LITTLE,), 3: (_BIG,)}  # 1: the writer says that it is invalid
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheEntry:
+class CacheEntry(Record):
     """One library that the loader finds through the cache.
 
     Attributes:

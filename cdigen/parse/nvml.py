@@ -5,7 +5,6 @@ The document is ours; its values are those of `cdigen.parse.nvml_values`. `schem
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from cdigen.errors import ParseError
@@ -19,6 +18,7 @@ from cdigen.parse.nvml_values import (
     preview,
 )
 from cdigen.parse.text import decode_json
+from cdigen.records import Record, to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -35,8 +35,7 @@ MAX_PROBLEMS = 64
 """The most problems of an answer. A lost GPU has about four."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NvmlMig:
+class NvmlMig(Record):
     """One MIG device.
 
     Attributes:
@@ -55,8 +54,7 @@ class NvmlMig:
     profile: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NvmlGpu:
+class NvmlGpu(Record):
     """One GPU.
 
     Attributes:
@@ -80,8 +78,7 @@ class NvmlGpu:
     coherent: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NvmlFacts:
+class NvmlFacts(Record):
     """What NVML says.
 
     Attributes:
@@ -130,10 +127,10 @@ def render_nvml(facts: NvmlFacts) -> dict[str, object]:
     What is None has no key; nor has what is empty, but for the list of GPUs.
     """
     gpus = [
-        _without_nothing(asdict(gpu) | {"mig": [_without_nothing(asdict(mig)) for mig in gpu.mig]})
+        _without_nothing(to_dict(gpu) | {"mig": [_without_nothing(to_dict(mig)) for mig in gpu.mig]})
         for gpu in facts.gpus
     ]
-    return _without_nothing(asdict(facts) | {"gpus": gpus, "problems": list(facts.problems)}) | {"gpus": gpus}
+    return _without_nothing(to_dict(facts) | {"gpus": gpus, "problems": list(facts.problems)}) | {"gpus": gpus}
 
 
 def _gpu(value: object, place: str) -> NvmlGpu:

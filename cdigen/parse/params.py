@@ -7,16 +7,14 @@ procfs_nvswitch.c (permissions), for the form.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cdigen.errors import ParseError
 from cdigen.parse.text import lines_of
+from cdigen.records import Record
 
 _MAX_UNSIGNED = (1 << 32) - 1  # the values are printed as unsigned int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceFileParameters:
+class DeviceFileParameters(Record):
     """What a module says of its device nodes; the defaults are those of nvidia-modprobe.
 
     Attributes:

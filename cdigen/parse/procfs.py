@@ -8,10 +8,10 @@ hosts show these texts with tabs, with several blanks and with single ones, so a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from cdigen.errors import ParseError
 from cdigen.parse.text import is_number, lines_of, number_of
+from cdigen.records import Record
 
 PROC_DEVICES = "/proc/devices"
 PROC_GPUS = "/proc/driver/nvidia/gpus"
@@ -28,8 +28,7 @@ _UUID = re.compile(r"GPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BUS_LOCATION = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelDriver:
+class KernelDriver(Record):
     """The loaded kernel module.
 
     Attributes:
@@ -44,8 +43,7 @@ class KernelDriver:
     machine: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuInformation:
+class GpuInformation(Record):
     """One GPU, as its `information` file describes it.
 
     Attributes:
@@ -68,8 +66,7 @@ class GpuInformation:
     excluded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CharMajor:
+class CharMajor(Record):
     """A major number that a driver of character devices holds. One driver or number can appear many times."""
 
     name: str

@@ -7,11 +7,11 @@ it, always in the same order, so that the same spec has the same line.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from cdigen.errors import ParseError, UsageError, one_line
 from cdigen.plan.options import COMPAT32, BuildOptions, Mode, NameStrategy, check_root, parse_capabilities
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,7 @@ _CAPABILITIES = "--capabilities"
 _ROOTS = {"--driver-root": "driver_root", "--dev-root": "dev_root"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
+class Choices(Record):
     """Everything that a user chose and that shows in the spec.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.errors import CdigenError, IncompleteError, UnreadableError
@@ -11,6 +10,7 @@ from cdigen.plan.lacking import find_relevant, refuse_lacking, warn_of_lacking
 from cdigen.plan.missing import refuse_missing
 from cdigen.plan.selection import select_gpus
 from cdigen.plan.sockets import warn_of_sockets
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,8 +40,7 @@ SOCKET_OPTIONS = ("nosuid", "nodev", "noexec", "bind")
 """A socket: connecting to it needs write permission, so it is not read-only."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedMount:
+class PlannedMount(Record):
     """A mount, and what it is.
 
     Attributes:
@@ -57,8 +56,7 @@ class PlannedMount:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedEnv:
+class PlannedEnv(Record):
     """An environment variable.
 
     Attributes:
@@ -79,8 +77,7 @@ _VOID = PlannedEnv(
 """What every container gets. A device without any edit is invalid, so it is also all that the device `none` has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedDevice:
+class PlannedDevice(Record):
     """A device that can be asked for.
 
     Attributes:
@@ -98,8 +95,7 @@ class PlannedDevice:
     env: tuple[PlannedEnv, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Record):
     """A spec with reasons.
 
     Attributes:

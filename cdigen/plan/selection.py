@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.errors import IncompleteError, one_line
+from cdigen.records import replace
 from cdigen.wording import first_of
 
 if TYPE_CHECKING:

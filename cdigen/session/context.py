@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.host.programs import run_programs
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from cdigen.session.target import Target
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(Record):
     """Everything that checks look at.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from cdigen.discover.scan import find_inventory
@@ -10,6 +9,7 @@ from cdigen.errors import EXHAUSTED, UnreadableError
 from cdigen.plan.header_options import Choices
 from cdigen.plan.options import GPU_MODES
 from cdigen.plan.plan import build_plan
+from cdigen.records import Record, replace
 from cdigen.session.target import open_session
 from cdigen.wording import count
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from cdigen.session.target import Target
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class Planned(Record):
     """A plan and what it was made of.
 
     Attributes:

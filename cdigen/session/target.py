@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cdigen.errors import UsageError
 from cdigen.plan.options import check_root
 from cdigen.read import read_input
+from cdigen.records import Record, replace
 from cdigen.session.session import Session, normal_root
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Record):
     """The five root options, or a snapshot in place of a live host.
 
     Attributes:

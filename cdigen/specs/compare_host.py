@@ -7,7 +7,6 @@ order, it can be told whether the files and the nodes are there, and of which ve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from cdigen.cdi.entries import entries_of
@@ -17,6 +16,7 @@ from cdigen.errors import CdigenError, FileError, NoDriverError, ParseError
 from cdigen.findings import Remedy
 from cdigen.host import HostReadError
 from cdigen.plan.lacking import LACKING_LIBRARY
+from cdigen.records import Record
 from cdigen.specs.files_present import (
     are_of,
     check_version,
@@ -44,8 +44,7 @@ _CREATE_NODES = run(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rebuilt:
+class Rebuilt(Record):
     """What a spec would be if it were written now.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.cdi.registry import SpecFile
@@ -13,6 +12,7 @@ from cdigen.diagnosis import UNREADABLE, Diagnosis, diagnosis, run, unreadable
 from cdigen.errors import ParseError, one_line, shell_word
 from cdigen.findings import Remedy
 from cdigen.host import LinkError
+from cdigen.records import Record
 from cdigen.schema import summarise
 from cdigen.specs.header import is_ours
 from cdigen.specs.reading import parse_spec
@@ -43,8 +43,7 @@ TOO_MANY = "too-many-specs"
 _REMOVE_SOME = Remedy("remove the specs that are not needed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundSpec:
+class FoundSpec(Record):
     """A spec for devices of NVIDIA's, valid or not.
 
     Attributes:

@@ -6,12 +6,12 @@ whole file. So without a word from the user it is written only if every engine o
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.errors import one_line
 from cdigen.findings import NOTHING_TO_DO, Finding, Remedy
 from cdigen.plan.groups import find_closed
+from cdigen.records import replace
 from cdigen.wording import first_of
 
 if TYPE_CHECKING:

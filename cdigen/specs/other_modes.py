@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.errors import CdigenError, FileError, IncompleteError, InvalidSpecError, one_line
 from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
+from cdigen.records import Record
 from cdigen.report import remedy_to_json
 from cdigen.specs.header import HEAD_BYTES, is_ours, standing_file
 from cdigen.specs.render import check_rendered, render_plan
@@ -35,8 +35,7 @@ OTHER_MODES: tuple[Mode, ...] = (
 State = Literal["wrote", "unchanged", "removed", "left", "failed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(Record):
     """What is to become of one mode's file.
 
     Attributes:
@@ -56,8 +55,7 @@ class Prepared:
     findings: tuple[Finding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(Record):
     """What became of one mode's file.
 
     Attributes:

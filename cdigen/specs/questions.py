@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.classes import CLASSES
@@ -13,6 +12,7 @@ from cdigen.nodes.expected import find_expected_nodes
 from cdigen.notes import Notes
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.plan import build_plan
+from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from cdigen.session.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Record):
     """What came of asking a host everything.
 
     Attributes:

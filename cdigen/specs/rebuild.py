@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.cdi.model import to_document
@@ -11,6 +10,7 @@ from cdigen.plan.header_options import format_choices
 from cdigen.plan.options import GPU_MODES
 from cdigen.plan.selection import select_gpus
 from cdigen.plan.spec import build_spec
+from cdigen.records import replace
 from cdigen.session.planner import Planner
 from cdigen.specs.compare_host import Rebuilt
 from cdigen.specs.header import DEFAULT_OUTPUT, is_ours, read_choices

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -14,6 +13,7 @@ from cdigen.errors import FileError, UsageError, one_line
 from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
 from cdigen.host.recording import RecordingHost
 from cdigen.plan.options import GPU_MODES, Mode
+from cdigen.records import Record
 from cdigen.report import remedy_to_json
 from cdigen.specs.header import RECORD, output_of, record_header
 from cdigen.specs.other_modes import OTHER_MODES
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 _ASKED = re.compile(r"modes ([a-z]+(?:,[a-z]+)*); nvml (auto|never|always)(?:;|$)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Questions:
+class Questions(Record):
     """What a host was asked for, so that it can be asked the same again.
 
     Attributes:
@@ -50,8 +49,7 @@ class Questions:
         return cls(modes=asking, ask_nvml=ask_nvml)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(Record):
     """What became of the record.
 
     Attributes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdigen.errors import CdigenError, FileError, ParseError, UsageError, one_line
@@ -15,6 +14,7 @@ from cdigen.host.snapshot import SnapshotHost, load_snapshot
 from cdigen.host.snapshot_diff import compare_entries
 from cdigen.plan.options import BuildOptions
 from cdigen.read import read_input
+from cdigen.records import replace
 from cdigen.report import emit, emit_json, findings_to_json, format_change, say_findings
 from cdigen.session.planner import Planner
 from cdigen.session.target import open_session

@@ -6,12 +6,12 @@ import errno
 import os
 import stat
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.errors import DocumentError, FileError, UsageError, one_line, shell_word
 from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
+from cdigen.records import Record
 from cdigen.report import emit_json, remedy_to_json, say
 from cdigen.specs.header import HEAD_BYTES, RECORD_DIRECTORY, is_ours, may_become_ours
 from cdigen.specs.outputs import place_below
@@ -36,8 +36,7 @@ _BY_HAND = Remedy("remove it with rm if it is not needed")
 _IS_JSON = "JSON has no header that says who wrote it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Record):
     """What became of a file.
 
     Attributes:

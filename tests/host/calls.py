@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from cdigen import records
 from cdigen.errors import CdigenError
 from cdigen.host import Entry, Host
 
@@ -83,7 +84,7 @@ def replayed(host: Host, calls: list[Call]) -> list[Call]:
 def without_modes(calls: list[Call]) -> list[Call]:
     """Return `calls` less the permission bits of what is no device: nobody asks for them, no snapshot has them."""
     return [
-        replace(call, answer=replace(call.answer, mode=0))
+        replace(call, answer=records.replace(call.answer, mode=0))
         if isinstance(call.answer, Entry) and call.answer.kind not in ("char", "block")
         else call
         for call in calls

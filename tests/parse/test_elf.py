@@ -7,7 +7,6 @@ import shutil
 import struct
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from elftools.elf.sections import StringTableSection
 
 from cdigen.errors import ParseError
 from cdigen.parse.elf import ElfFacts, glibc_floor, parse_elf
+from cdigen.records import replace
 
 ELF = Path(__file__).parents[1] / "fixtures/elf"
 GOOD = sorted(path for machine in ("x86_64", "i386", "aarch64", "s390x") for path in (ELF / machine).iterdir())

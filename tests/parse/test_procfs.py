@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +15,7 @@ from cdigen.parse.procfs import (
     parse_nvidia_version,
     parse_proc_devices,
 )
+from cdigen.records import replace
 
 PARSERS = [parse_gpu_information, parse_module_version, parse_nvidia_version, parse_proc_devices]
 

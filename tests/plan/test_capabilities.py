@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +8,7 @@ from cdigen.errors import UsageError
 from cdigen.facts import Driver, DriverFile, Gpu, Inventory, Library, LibraryName
 from cdigen.plan.options import CAPABILITIES, BuildOptions, parse_capabilities
 from cdigen.plan.plan import build_plan, choose_libraries
+from cdigen.records import replace
 from tests.plan.inventories import elf, node
 
 NUMBERS = st.integers(0, 7)

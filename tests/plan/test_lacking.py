@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from cdigen.errors import IncompleteError
 from cdigen.findings import Remedy
 from cdigen.plan.options import BuildOptions
 from cdigen.plan.plan import build_plan
+from cdigen.records import replace
 from tests.hosts import LIBDIR, VERSION, damaged, inventory_of, library, minimal_entries, without
 
 ML, NVVM = f"{LIBDIR}/libnvidia-ml.so.{VERSION}", f"{LIBDIR}/libnvidia-nvvm.so.{VERSION}"

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cdigen.plan.needs import Needs, find_needs, highest_glibc, injected_names
+from cdigen.records import replace
 from tests.hosts import LIBDIR, OWN_LIBRARIES, VERSION, inventory_of, library, library_entries, minimal_entries
 from tests.plan.inventories import elf
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import pytest
@@ -19,6 +18,7 @@ from cdigen.plan.plan import (
     build_plan,
 )
 from cdigen.plan.spec import build_spec
+from cdigen.records import replace
 from tests.hosts import (
     LIBDIR,
     OWN_LIBRARIES,
