@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 import click
 import pytest
 
-from cdigen.cli import cli
+from cdigen.cli import VERBS, cli, load_verb
 from cdigen.findings import Remedy
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _fault_of_words(words: list[str]) -> str:
 def _fault_of_ours(arguments: list[str]) -> str:
     """Return why cdigen would not take a command line, which is parsed and not run."""
     verb, *rest = arguments or [""]
-    command = cli if verb.startswith("-") else cli.commands.get(verb)
+    command = cli if verb.startswith("-") else load_verb(verb) if verb in VERBS else None
     if command is None:
         return f"cdigen has no verb {verb!r}"
     settings = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("CDIGEN_")}

@@ -31,7 +31,7 @@ STRAYS = (
     "core",
     "cdigen/core",
     "cdigen/x.py",
-    "cdigen/cli/__pycache__/x.cpython-311.pyc",
+    "cdigen/verbs/__pycache__/x.cpython-311.pyc",
     "cdigen/new/__init__.py",
     "dist/old.whl",
     "docs/draft.md",

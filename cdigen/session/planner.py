@@ -44,6 +44,11 @@ class Planned(Record):
         return self.choices.options.additional_gids == "always"
 
     @property
+    def device_names(self) -> tuple[str, ...]:
+        """The qualified names of the devices."""
+        return tuple(f"{self.plan.kind}={device.name}" for device in self.plan.devices)
+
+    @property
     def summary(self) -> str:
         """What is in it, in words."""
         parts = []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cdigen.errors import CdigenError, FileError, IncompleteError, InvalidSpecError, one_line
-from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
-from cdigen.records import Record
-from cdigen.report import remedy_to_json
+from cdigen.findings import Remedy
+from cdigen.records import Record, to_dict
 from cdigen.specs.header import HEAD_BYTES, is_ours, standing_file
+from cdigen.specs.outcome import Outcome, failed
 from cdigen.specs.render import check_rendered, render_plan
 from cdigen.write import remove_file, write_file
 
@@ -32,8 +32,6 @@ OTHER_MODES: tuple[Mode, ...] = (
 )
 """In the order in which they are reported."""
 
-State = Literal["wrote", "unchanged", "removed", "left", "failed"]
-
 
 class Prepared(Record):
     """What is to become of one mode's file.
@@ -55,43 +53,16 @@ class Prepared(Record):
     findings: tuple[Finding, ...] = ()
 
 
-class Done(Record):
+class ModeOutcome(Outcome):
     """What became of one mode's file.
 
     Attributes:
-        mode, output: see `Prepared`.
-        state: "left" is a file that is not ours or is not known to be wrong, "failed" one that could not be changed.
+        mode: the mode.
         devices: the qualified names that it offers, if it was written or is unchanged.
-        message: one line for the user.
-        remedy: what to do about it.
-        level: the line's, as of `say`; "" for plain information.
-        exit_code: 0, or that of the error for which it failed.
     """
 
     mode: Mode
-    output: str
-    state: State
-    devices: tuple[str, ...]
-    message: str
-    remedy: Remedy = NOTHING_TO_DO
-    level: Literal["", "warning", "error"] = ""
-    exit_code: int = 0
-
-    @property
-    def text(self) -> str:
-        """The message and the remedy as one line."""
-        return sentence(self.message, self.remedy)
-
-    def to_json(self) -> dict[str, object]:
-        """Return it as a JSON value."""
-        return {
-            "mode": self.mode,
-            "output": self.output,
-            "state": self.state,
-            "devices": list(self.devices),
-            "message": self.message,
-            "remedy": remedy_to_json(self.remedy),
-        }
+    devices: tuple[str, ...] = ()
 
 
 def prepare_others(
@@ -135,7 +106,7 @@ def _prepare(planner: Planner, groups: GroupChooser, options: BuildOptions, outp
     return Prepared(mode=mode, output=output, planned=planned, data=data, findings=findings)
 
 
-def settle_others(prepared: tuple[Prepared, ...], *, root: str | None = None) -> tuple[Done, ...]:
+def settle_others(prepared: tuple[Prepared, ...], *, root: str | None = None) -> tuple[ModeOutcome, ...]:
     """Write and remove the files of all other modes; one that fails keeps no other from its turn.
 
     Args:
@@ -149,7 +120,7 @@ def settle_others(prepared: tuple[Prepared, ...], *, root: str | None = None) ->
     return tuple(one for one in done if one is not None)
 
 
-def _settle(one: Prepared, root: str | None) -> Done | None:
+def _settle(one: Prepared, root: str | None) -> ModeOutcome | None:
     shown = one_line(one.output)
     try:
         if one.error is not None:
@@ -165,39 +136,27 @@ def _settle(one: Prepared, root: str | None) -> Done | None:
             return _left(one, message, Remedy("remove it and run cdigen generate again"))
         changed = write_file(one.output, one.data, root=root)
     except FileError as error:
-        return Done(
-            mode=one.mode,
-            output=one.output,
-            state="failed",
-            devices=(),
-            message=error.message,
-            remedy=error.remedy,
-            level="error",
-            exit_code=error.exit_code,
-        )
-    plan = one.planned.plan
-    return Done(
+        return ModeOutcome(mode=one.mode, **to_dict(failed(one.output, error)))
+    return ModeOutcome(
         mode=one.mode,
-        output=one.output,
+        path=one.output,
         state="wrote" if changed else "unchanged",
-        devices=tuple(f"{plan.kind}={device.name}" for device in plan.devices),
+        devices=one.planned.device_names,
         message=f"{'wrote' if changed else 'unchanged:'} {shown}: {one.planned.summary}",
     )
 
 
-def _remove(one: Prepared, shown: str, root: str | None) -> Done | None:
+def _remove(one: Prepared, shown: str, root: str | None) -> ModeOutcome | None:
     outcome = remove_file(one.output, is_ours, head_bytes=HEAD_BYTES, root=root)
     if outcome == "absent":
         return None
     if outcome == "left":
         message = f"left {shown}, which has no device to offer: it was not written by cdigen"
         return _left(one, message, Remedy("remove it by hand"))
-    return Done(
-        mode=one.mode, output=one.output, state="removed", devices=(), message=f"removed {shown}: its devices are gone"
+    return ModeOutcome(
+        mode=one.mode, path=one.output, state="removed", message=f"removed {shown}: its devices are gone"
     )
 
 
-def _left(one: Prepared, message: str, remedy: Remedy) -> Done:
-    return Done(
-        mode=one.mode, output=one.output, state="left", devices=(), message=message, remedy=remedy, level="warning"
-    )
+def _left(one: Prepared, message: str, remedy: Remedy) -> ModeOutcome:
+    return ModeOutcome(mode=one.mode, path=one.output, state="left", message=message, remedy=remedy, level="warning")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cdigen.cdi.engine_form import read_as_engines
 from cdigen.errors import ParseError
-from cdigen.parse.engine_document import format_scalar, parse_as_engines
 from cdigen.schema import Violation, format_place, preview
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ def parse_spec(data: bytes) -> tuple[Spec | None, tuple[Violation, ...]]:
     Raises:
         ParseError: they cannot read it.
     """
+    from cdigen.parse.engine_document import format_scalar, parse_as_engines  # which need yaml
+
     return read_as_engines(parse_as_engines(data), format_scalar)
 
 
@@ -37,6 +38,8 @@ def find_misreadings(data: bytes, document: object) -> Iterator[Violation]:
         data: the bytes of the file.
         document: the value that `parse_document` returned of them.
     """
+    from cdigen.parse.engine_document import parse_as_engines
+
     try:
         theirs = parse_as_engines(data)
     except ParseError as error:

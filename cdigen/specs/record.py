@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from cdigen.cdi.render import render_yaml
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.errors import FileError, UsageError, one_line
-from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
 from cdigen.host.recording import RecordingHost
 from cdigen.plan.options import GPU_MODES, Mode
 from cdigen.records import Record
-from cdigen.report import remedy_to_json
 from cdigen.specs.header import RECORD, output_of, record_header
 from cdigen.specs.other_modes import OTHER_MODES
+from cdigen.specs.outcome import Outcome, failed
 from cdigen.wording import count
 from cdigen.write import read_head, write_file
 
@@ -47,38 +46,6 @@ class Questions(Record):
         first, *rest = modes
         asking = ("gpu" if first == "auto" else first, *(mode for mode in rest if mode not in GPU_MODES))
         return cls(modes=asking, ask_nvml=ask_nvml)
-
-
-class Kept(Record):
-    """What became of the record.
-
-    Attributes:
-        file: its path.
-        state: "failed" if it could not be written.
-        message: one line for the user.
-        remedy: what to do about it.
-        exit_code: 0, or that of the error for which it failed.
-    """
-
-    file: str
-    state: Literal["wrote", "unchanged", "failed"]
-    message: str
-    remedy: Remedy = NOTHING_TO_DO
-    exit_code: int = 0
-
-    @property
-    def text(self) -> str:
-        """The message and the remedy as one line."""
-        return sentence(self.message, self.remedy)
-
-    def to_json(self) -> dict[str, object]:
-        """Return it as a JSON value."""
-        return {
-            "file": self.file,
-            "state": self.state,
-            "message": self.message,
-            "remedy": remedy_to_json(self.remedy),
-        }
 
 
 def check_record(path: str, output: str, *, snapshot: str | None) -> None:
@@ -145,7 +112,7 @@ class Recorder:
         self._ask_nvml = target.ask_nvml
         self.session = session.through(self._recording)
 
-    def keep(self, specs: Mapping[str, bytes], modes: Iterable[Mode], *, changed: bool) -> Kept:
+    def keep(self, specs: Mapping[str, bytes], modes: Iterable[Mode], *, changed: bool) -> Outcome:
         """Write the record, unless one stands that belongs to the specs and none of them has changed.
 
         Whether it belongs to them, its head tells: it has their digests. So a run that ended between the specs and the
@@ -170,15 +137,9 @@ class Recorder:
             try:
                 written = write_file(self._path, render_yaml(document, header, compact=True))
             except FileError as error:
-                return Kept(
-                    file=self._path,
-                    state="failed",
-                    message=error.message,
-                    remedy=error.remedy,
-                    exit_code=error.exit_code,
-                )
-        return Kept(
-            file=self._path,
+                return failed(self._path, error)
+        return Outcome(
+            path=self._path,
             state="wrote" if written else "unchanged",
             message=f"{'wrote' if written else 'unchanged:'} {one_line(self._path)}: the facts behind"
             f" {count(len(paths), 'spec')}",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any
+
+import click
 
 from cdigen.doctor.check import check_one, check_written
 from cdigen.doctor.report import diagnoses_to_json, emit_diagnoses
 from cdigen.errors import UsageError
+from cdigen.options.shared import JSON, PROBE_OPTIONS, SPEC_FILE, take_spec_file, take_target, with_options
 from cdigen.read import read_input
 from cdigen.report import emit_json
 from cdigen.session.context import open_context
@@ -17,27 +20,28 @@ from cdigen.session.target import open_session
 from cdigen.specs.found import read_spec
 from cdigen.specs.rebuild import Rebuilder
 
-if TYPE_CHECKING:
-    from cdigen.session.target import Target
 
+@click.command("check")
+@with_options(*SPEC_FILE)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["warning", "problem"]),
+    default="problem",
+    show_default=True,
+    help="The least that makes the exit code 1.",
+)
+@JSON
+@with_options(*PROBE_OPTIONS)
+def command(name: str | None, spec: str | None, fail_on: str, as_json: bool, **values: Any) -> int:
+    """Tell whether the spec that the engines will use is still true of this host.
 
-def run_check(target: Target, *, spec: str | None, fail_on: str, as_json: bool) -> int:
-    """Report what is no longer true.
-
-    Args:
-        target: the host.
-        spec: the file to look at, "-" for standard input; None for all from which an engine takes NVIDIA's devices.
-        fail_on: the least level for which the exit code is 1: "warning" or "problem".
-        as_json: report as JSON.
-
-    Returns:
-        1 if there is a problem, or with `fail_on` a warning, else 0.
-
-    Raises:
-        UsageError: both documents are to come from standard input.
-        FileError: `spec` cannot be read.
-        FileError, DocumentError, LinkError: the host or the snapshot cannot be opened.
+    FILE is one to look at, - is standard input; without it, all from which an engine takes NVIDIA's devices are looked
+    at: whether what they mount is there and of the driver's version, whether their devices are those of the host, and
+    whether another spec hides them. A spec of cdigen's is compared with what would be written now with its own options.
+    Nothing is changed and no GPU is woken; any user may run it, every minute. Exit 1 if there is a problem, else 0.
     """
+    target = take_target(values)
+    spec = take_spec_file(name, spec)
     if spec == "-" == target.snapshot:
         raise UsageError(
             "the spec and --snapshot are both standard input, which is read once", hint="name a file for one"

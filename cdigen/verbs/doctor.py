@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from cdigen.diagnosis import UNREADABLE
 from cdigen.doctor.checks import diagnose
 from cdigen.doctor.report import diagnoses_to_json, emit_diagnoses
 from cdigen.errors import DocumentError
+from cdigen.options.shared import JSON, TARGET_OPTIONS, take_target, with_options
 from cdigen.report import emit_json
 from cdigen.session.context import open_context
 from cdigen.session.target import open_session
@@ -19,20 +22,17 @@ if TYPE_CHECKING:
     from cdigen.session.target import Target
 
 
-def run_doctor(target: Target, *, as_json: bool) -> int:
-    """Report on every link of the chain.
+@click.command("doctor")
+@JSON
+@with_options(*TARGET_OPTIONS)
+def command(as_json: bool, **values: Any) -> int:
+    """Look at the whole chain from the GPU to the container, and say what to do where it is broken.
 
-    Args:
-        target: the host; its driver root is that of its spec if none is given. Only where it is this machine are
-            programs run.
-        as_json: report as JSON.
-
-    Returns:
-        1 if anything is a problem, else 0.
-
-    Raises:
-        FileError, DocumentError, LinkError: the host or the snapshot cannot be opened.
+    A line each for GPUs, kernel modules, device nodes, the driver, specs, container engines, SELinux and systemd's
+    units. Nothing is changed. Any user may run it; what only root can see is said. Exit 0 if nothing is a problem,
+    else 1.
     """
+    target = take_target(values)
     session = open_session(target, may_wake=False)
     if target.snapshot is None:  # which has its own
         target = _with_written_roots(target, session)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from cdigen.errors import CdigenError, one_line
 from cdigen.facts import Library
+from cdigen.options.shared import BUILD_OPTIONS, JSON, TARGET_OPTIONS, take_build_options, take_target, with_options
 from cdigen.plan.needs import Needs, find_needs, highest_glibc
 from cdigen.report import emit, emit_json, findings_to_json, left_out_to_json
 from cdigen.session.planner import plan_target
@@ -16,29 +19,21 @@ if TYPE_CHECKING:
 
     from cdigen.facts import DeviceNode, Driver, Inventory, LeftOut
     from cdigen.findings import Finding
-    from cdigen.plan.options import BuildOptions
     from cdigen.plan.plan import Plan, PlannedMount
-    from cdigen.session.target import Target
 
 Json = dict[str, object]
 
 
-def run_explain(target: Target, options: BuildOptions, *, patterns: tuple[str, ...], as_json: bool) -> int:
-    """Report every entry of the spec with its reason, and everything that was left out.
+@click.command("explain")
+@click.argument("patterns", nargs=-1, metavar="[NAME]...")
+@JSON
+@with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
+def command(patterns: tuple[str, ...], as_json: bool, **values: Any) -> int:
+    """Show why each entry of the spec is there, what it needs, and what was left out and why.
 
-    Args:
-        target: the host.
-        options: the choices.
-        patterns: show only what has a path or a name that contains one of these or matches it as an fnmatch
-            pattern; () for all.
-        as_json: report as JSON.
-
-    Returns:
-        0.
-
-    Raises:
-        CdigenError: a pattern matches nothing; what the others match was reported.
+    NAME limits that to entries with NAME in a path or name, such as libcuda or '*.json'.
     """
+    target, options = take_target(values), take_build_options(values)
     planned = plan_target(target, options)
     plan, inventory = planned.plan, planned.inventory
     driver = None if inventory is None else inventory.driver

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
+import click
+
+from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, SUFFIXES
 from cdigen.errors import UsageError, one_line
 from cdigen.host.host import NVML_NO_ANSWER
+from cdigen.options.duration import parse_duration
+from cdigen.options.shared import (
+    BUILD_OPTIONS,
+    CREATE_DIRS,
+    JSON,
+    TARGET_OPTIONS,
+    take_build_options,
+    take_target,
+    with_options,
+)
+from cdigen.records import Record
 from cdigen.report import emit_bytes, emit_json, findings_to_json, left_out_to_json, say, say_findings
 from cdigen.session.planner import Planner
 from cdigen.session.target import open_session
 from cdigen.specs.groups import GroupChooser
+from cdigen.specs.outcome import Outcome
 from cdigen.specs.outputs import Outputs
 from cdigen.specs.render import check_rendered, render_plan, validate_rendered
 from cdigen.write import check_directory, write_file
@@ -23,120 +37,244 @@ if TYPE_CHECKING:
     from cdigen.plan.options import BuildOptions
     from cdigen.session.planner import Planned
     from cdigen.session.target import Target
-    from cdigen.specs.other_modes import Done, Prepared
-    from cdigen.specs.record import Kept, Recorder
+    from cdigen.specs.other_modes import ModeOutcome, Prepared
+    from cdigen.specs.record import Recorder
 
 ENGINE_DIRECTORIES = (*DEFAULT_DIRECTORIES, "/run/cdi")
 """Those in which engines look; /var/run is a link to /run."""
 
-ENGINE_SUFFIXES = (".yaml", ".json")
-"""Engines read these files of a CDI directory and no others (CDI specification, "Spec files")."""
 
-
-def run_generate(
-    target: Target,
-    options: BuildOptions,
-    *,
+@click.command("generate")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    help="File to write; - is standard output.  [default: /etc/cdi/nvidia.yaml on the host, or nvidia-<mode>.yaml for"
+    " another mode]",
+)
+@CREATE_DIRS
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(("yaml", "json")),
+    help="Format of the spec.  [default: by the suffix of the output, else yaml]",
+)
+@click.option("--create-nodes", is_flag=True, help="Make missing device nodes first, as `cdigen nodes --create` does.")
+@click.option(
+    "--all-modes",
+    is_flag=True,
+    help="Also write the specs of all other modes that have devices, as NAME-<mode>.yaml beside the first, and remove"
+    " those that cdigen wrote and whose devices are gone.",
+)
+@click.option(
+    "--wait",
+    metavar="TIME",
+    type=parse_duration,
+    default="0",
+    help="Wait up to TIME, such as 30s or 1min 30s (at most an hour), for a driver that is still coming up: its"
+    " module, GPUs and device nodes. Does not wait where there is no sign of a driver.  [default: 0]",
+)
+@click.option(
+    "--record",
+    metavar="FILE",
+    help="Also keep the facts behind the specs in FILE, as a snapshot; `cdigen diff --facts FILE` shows later what has"
+    " changed. FILE is written only when a spec is.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit 1 if another spec keeps engines from taking a device of what was written; it stays written.",
+)
+@JSON
+@with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
+def command(
     output: str | None,
     file_format: str | None,
+    create_nodes: bool,
+    all_modes: bool,
+    wait: float,
+    create_dirs: bool,
+    record: str | None,
+    strict: bool,
     as_json: bool,
-    create_nodes: bool = False,
-    all_modes: bool = False,
-    record: str | None = None,
-    wait: float = 0.0,
-    strict: bool = False,
-    create_directories: bool = False,
+    **values: Any,
 ) -> int:
-    """Write the spec of a host.
+    """Scan the host, build its spec, validate and write it.
 
-    Args:
-        target: the host.
-        options: the choices.
-        output: the file to write, "-" for standard output, None for the mode's own on the host.
-        file_format: "yaml", "json", or None for what the suffix of `output` says.
-        as_json: report on standard output as JSON.
-        create_nodes: make the device nodes that are missing first.
-        all_modes: write the specs of all other modes beside the GPUs', and remove those of ours without devices.
-        record: the file in which to keep the facts behind the specs.
-        wait: seconds to wait for a driver that is still coming up; see `cdigen.session.wait`.
-        strict: whether it is a failure that engines take a device of what was written from elsewhere.
-        create_directories: make the directory of `output` if it is missing; those in which engines look always are.
-
-    Returns:
-        0; 1 for a failure of `strict`; everything else is an error that is raised.
+    The file is replaced atomically, and not touched if nothing has changed. If the spec would not work,
+    nothing is written.
     """
-    makes_directory = output is None or create_directories
+    target, options = take_target(values), take_build_options(values)
     outputs = Outputs(target, options.mode, output)
-    output = outputs.of(options.mode)
-    if file_format is None:
-        file_format = "json" if output.endswith(".json") else "yaml"
-    if as_json and output == "-":
+    path = outputs.of(options.mode)
+    order = _Order(
+        target=target,
+        options=options,
+        outputs=outputs,
+        path=path,
+        file_format=file_format or ("json" if path.endswith(".json") else "yaml"),
+        all_modes=all_modes,
+        record=record,
+    )
+    _check(order, as_json=as_json)
+    if not (output is None or create_dirs or path == "-" or os.path.dirname(path) in ENGINE_DIRECTORIES):
+        check_directory(path)
+    said = _await_driver(target, create_nodes=create_nodes, wait=wait)
+    made = _prepare(order)
+    if path == "-":
+        say_findings(finding for finding in made.planned.findings if finding not in said)
+        validate_rendered(made.data, order.file_format)
+        emit_bytes(made.data)
+        return 0
+    written = _write(order, made)
+    shadowed = _find_shadowed(order, made, written)
+    findings = (*_findings_of(order, made), *shadowed)
+    if as_json:
+        emit_json("generate", _report(order, made, written, findings))
+    news = () if as_json else (one for one in findings if one not in said and (written.is_news or one.level != "note"))
+    _say_result(written, news)
+    return max([*(one.exit_code for one in written.outcomes), 1 if strict and shadowed else 0])
+
+
+class _Order(Record):
+    """What is to be made.
+
+    Attributes:
+        target: the host.
+        options: the choices of the main spec.
+        outputs: where specs are written.
+        path: the main spec's file, "-" for standard output.
+        file_format: "yaml" or "json".
+        all_modes: make the specs of all other modes beside it, and remove those of ours without devices.
+        record: the file in which to keep the facts behind the specs.
+    """
+
+    target: Target
+    options: BuildOptions
+    outputs: Outputs
+    path: str
+    file_format: str
+    all_modes: bool
+    record: str | None
+
+
+class _Made(Record):
+    """What is to be written: the main spec, those of the other modes, and who notes the facts behind them."""
+
+    planned: Planned
+    data: bytes
+    others: tuple[Prepared, ...]
+    recorder: Recorder | None
+
+
+class _Written(Record):
+    """What became of the main spec, of those of the other modes, and of the record."""
+
+    main: Outcome
+    others: tuple[ModeOutcome, ...]
+    record: Outcome | None
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """All of them."""
+        return (self.main, *self.others, *filter(None, (self.record,)))
+
+    @property
+    def is_news(self) -> bool:
+        """Whether a spec was written."""
+        return any(one.state == "wrote" for one in (self.main, *self.others))
+
+
+def _check(order: _Order, *, as_json: bool) -> None:
+    """Check that what is asked for goes together."""
+    if as_json and order.path == "-":
         raise UsageError(
             "--json reports on standard output, where --output - writes the spec",
             hint="use one of them",
             code="conflicting-options",
         )
-    if all_modes:
-        _check_all_modes(options, output, file_format)
-    if record is not None:
+    if order.all_modes:
+        _check_all_modes(order.options, order.path, order.file_format)
+    if order.record is not None:
         from cdigen.specs.record import check_record
 
-        check_record(record, output, snapshot=target.snapshot)
-    if not (makes_directory or output == "-" or os.path.dirname(output) in ENGINE_DIRECTORIES):
-        check_directory(output)
-    said = _await_driver(target, create_nodes=create_nodes, wait=wait)
-    session = open_session(target)
+        check_record(order.record, order.path, snapshot=order.target.snapshot)
+
+
+def _prepare(order: _Order) -> _Made:
+    """Scan the host and build everything; nothing is written."""
+    session = open_session(order.target)
     recorder = None
-    if record is not None:
+    if order.record is not None:
         from cdigen.specs.record import Recorder
 
-        recorder = Recorder(target, session, record)
-    planner = Planner(target, session=session if recorder is None else recorder.session)
-    groups = GroupChooser(target, session)
-    planned = groups.settle(planner.plan(options))
-    data = render_plan(planned, file_format)
-    if output == "-":
-        say_findings(finding for finding in planned.findings if finding not in said)
-        validate_rendered(data, file_format)
-        emit_bytes(data)
-        return 0
-    if is_unanswered(planned):
-        from cdigen.specs.unanswered import refuse_to_lose
+        recorder = Recorder(order.target, session, order.record)
+    planner = Planner(order.target, session=session if recorder is None else recorder.session)
+    groups = GroupChooser(order.target, session)
+    planned = groups.settle(planner.plan(order.options))
+    data = render_plan(planned, order.file_format)
+    if order.path != "-":
+        if is_unanswered(planned):
+            from cdigen.specs.unanswered import refuse_to_lose
 
-        refuse_to_lose(planned, output, root=outputs.root)
-    check_rendered(output, data, file_format, root=outputs.root)
+            refuse_to_lose(planned, order.path, root=order.outputs.root)
+        check_rendered(order.path, data, order.file_format, root=order.outputs.root)
     others: tuple[Prepared, ...] = ()
-    if all_modes:
+    if order.all_modes:
         from cdigen.specs.other_modes import prepare_others
 
-        others = prepare_others(planner, groups, options, outputs)
-    findings = tuple(dict.fromkeys([*planned.findings, *(finding for one in others for finding in one.findings)]))
-    if not output.endswith(ENGINE_SUFFIXES):
-        findings = (*findings, _unread_finding(output))
-    changed = write_file(output, data, root=outputs.root)
-    done: tuple[Done, ...] = ()
-    if all_modes:
+        others = prepare_others(planner, groups, order.options, order.outputs)
+    return _Made(planned=planned, data=data, others=others, recorder=recorder)
+
+
+def _write(order: _Order, made: _Made) -> _Written:
+    """Write the specs, then the record."""
+    path, root = order.path, order.outputs.root
+    changed = write_file(path, made.data, root=root)
+    shown = order.outputs.shown(path)
+    main = Outcome(
+        path=path,
+        state="wrote" if changed else "unchanged",
+        message=f"{'wrote' if changed else 'unchanged:'} {shown}: {made.planned.summary}",
+    )
+    others: tuple[ModeOutcome, ...] = ()
+    if made.others:
         from cdigen.specs.other_modes import settle_others
 
-        done = settle_others(others, root=outputs.root)
-    shadowed = _find_shadowed(target, planned, output, done)
-    findings = (*findings, *shadowed)
-    kept = None if recorder is None else _keep_record(recorder, options, {output: data}, others, done, changed=changed)
-    if as_json:
-        report = _report(planned, findings, output, changed)
-        if all_modes:
-            report["others"] = [one.to_json() for one in done]
-        if kept is not None:
-            report["record"] = kept.to_json()
-        emit_json("generate", report)
-    lines = [Line("", f"{'wrote' if changed else 'unchanged:'} {outputs.shown(output)}: {planned.summary}")]
-    lines += [Line(one.level, one.text, one.exit_code) for one in done]
-    if kept is not None:
-        lines.append(Line("error" if kept.state == "failed" else "", kept.text, kept.exit_code))
-    is_news = changed or any(one.state == "wrote" for one in done)
-    worth_saying = (one for one in findings if one not in said and (is_news or one.level != "note"))
-    _say_result(lines, () if as_json else worth_saying)
-    return max([*(line.exit_code for line in lines), 1 if strict and shadowed else 0])
+        others = settle_others(made.others, root=root)
+    record = None if made.recorder is None else _keep_record(order, made, made.recorder, main, others)
+    return _Written(main=main, others=others, record=record)
+
+
+def _keep_record(
+    order: _Order, made: _Made, recorder: Recorder, main: Outcome, others: Sequence[ModeOutcome]
+) -> Outcome:
+    """Keep the facts behind the main spec, and behind those of the others that stand."""
+    standing = {one.path for one in others if one.state in ("wrote", "unchanged")}
+    specs = {order.path: made.data, **{one.output: one.data for one in made.others if one.output in standing}}
+    changed = any(one.state in ("wrote", "removed") for one in (main, *others))
+    return recorder.keep(specs, [order.options.mode, *(one.mode for one in made.others)], changed=changed)
+
+
+def _findings_of(order: _Order, made: _Made) -> tuple[Finding, ...]:
+    """Return what was found, of all specs, each once."""
+    found = [*made.planned.findings, *(finding for one in made.others for finding in one.findings)]
+    unread = [] if order.path.endswith(SUFFIXES) else [_unread_finding(order.path)]
+    return (*dict.fromkeys(found), *unread)
+
+
+def _say_result(written: _Written, findings: Iterable[Finding]) -> None:
+    """Say what was done, then what was found, then what has failed.
+
+    The reason of a failure is the last line: that is what the journal and `systemctl status` show.
+    """
+    for one in written.outcomes:
+        if not one.exit_code:
+            say(one.level, one.text)
+    say_findings(findings)
+    for one in written.outcomes:
+        if one.exit_code:
+            say(one.level, one.text)
 
 
 def is_unanswered(planned: Planned) -> bool:
@@ -145,33 +283,6 @@ def is_unanswered(planned: Planned) -> bool:
     if inventory is None or all(finding.code != NVML_NO_ANSWER for finding in inventory.findings):
         return False
     return any(gpu.uuid is None or any(mig.uuid is None for mig in gpu.mig or ()) for gpu in inventory.gpus)
-
-
-class Line(NamedTuple):
-    """What became of one file, as it is said.
-
-    Attributes:
-        level, message: see `say`.
-        exit_code: 0, or that of the error for which it failed.
-    """
-
-    level: str
-    message: str
-    exit_code: int = 0
-
-
-def _say_result(lines: Sequence[Line], findings: Iterable[Finding]) -> None:
-    """Say what was done, then what was found, then what has failed.
-
-    The reason of a failure is the last line: that is what the journal and `systemctl status` show.
-    """
-    for line in lines:
-        if not line.exit_code:
-            say(line.level, line.message)
-    say_findings(findings)
-    for line in lines:
-        if line.exit_code:
-            say(line.level, line.message)
 
 
 def _await_driver(target: Target, *, create_nodes: bool, wait: float) -> tuple[Finding, ...]:
@@ -191,34 +302,14 @@ def _await_driver(target: Target, *, create_nodes: bool, wait: float) -> tuple[F
     return ()
 
 
-def _find_shadowed(target: Target, planned: Planned, output: str, done: Sequence[Done]) -> tuple[Finding, ...]:
+def _find_shadowed(order: _Order, made: _Made, written: _Written) -> tuple[Finding, ...]:
     """Return what keeps engines from taking the devices of the files that stand now from these."""
-    if target.snapshot is not None:
+    if order.target.snapshot is not None:
         return ()
     from cdigen.specs.shadowed import find_shadowed
 
-    written = {one.output: one.devices for one in done if one.devices}
-    return find_shadowed(target, {output: _devices_of(planned), **written})
-
-
-def _devices_of(planned: Planned) -> tuple[str, ...]:
-    return tuple(f"{planned.plan.kind}={device.name}" for device in planned.plan.devices)
-
-
-def _keep_record(
-    recorder: Recorder,
-    options: BuildOptions,
-    specs: dict[str, bytes],
-    others: tuple[Prepared, ...],
-    done: tuple[Done, ...],
-    *,
-    changed: bool,
-) -> Kept:
-    """Keep the facts behind the main spec, which is in `specs`, and behind those of the others that stand."""
-    standing = {one.output for one in done if one.state in ("wrote", "unchanged")}
-    specs.update((one.output, one.data) for one in others if one.output in standing)
-    changed = changed or any(one.state in ("wrote", "removed") for one in done)
-    return recorder.keep(specs, [options.mode, *(one.mode for one in others)], changed=changed)
+    others = {one.path: one.devices for one in written.others if one.devices}
+    return find_shadowed(order.target, {order.path: made.planned.device_names, **others})
 
 
 def _check_all_modes(options: BuildOptions, output: str, file_format: str) -> None:
@@ -254,13 +345,19 @@ def _unread_finding(output: str) -> Finding:
     )
 
 
-def _report(planned: Planned, findings: tuple[Finding, ...], output: str, changed: bool) -> dict[str, object]:
-    plan, inventory = planned.plan, planned.inventory
+def _report(order: _Order, made: _Made, written: _Written, findings: tuple[Finding, ...]) -> dict[str, object]:
+    plan, inventory = made.planned.plan, made.planned.inventory
     return {
-        "output": output,
-        "changed": changed,
+        "output": order.path,
+        "changed": written.main.state == "wrote",
         "driverVersion": None if inventory is None else inventory.driver.version,
-        "devices": list(_devices_of(planned)),
+        "devices": list(made.planned.device_names),
         "findings": findings_to_json(findings),
         "leftOut": left_out_to_json(plan.left_out),
+        **({"others": [_mode_to_json(one) for one in written.others]} if order.all_modes else {}),
+        **({} if written.record is None else {"record": written.record.to_json("file")}),
     }
+
+
+def _mode_to_json(one: ModeOutcome) -> dict[str, object]:
+    return {"mode": one.mode, **one.to_json("output", devices=list(one.devices))}

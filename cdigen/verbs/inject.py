@@ -6,6 +6,8 @@ import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
+import click
+
 from cdigen.cdi.registry import read_registry
 from cdigen.cdi.render import render_json
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
@@ -32,17 +34,37 @@ if TYPE_CHECKING:
 _MAKE_ONE = Remedy("make one with", ("runc spec",))
 
 
-def run_inject(config: str, *, devices: Sequence[str], spec_dirs: Sequence[str], output: str | None) -> int:
-    """Apply the edits of CDI devices to an OCI runtime configuration.
+@click.command("inject")
+@click.option(
+    "--device",
+    "devices",
+    metavar="KIND=NAME",
+    multiple=True,
+    required=True,
+    help="Device to inject, such as nvidia.com/gpu=0; repeatable.",
+)
+@click.option(
+    "--spec-dir",
+    "spec_dirs",
+    metavar="DIR",
+    multiple=True,
+    help="Directory of specs; repeatable, a later one takes precedence.  [default: /etc/cdi and /var/run/cdi]",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    help="File to write; - is standard output.  [default: where the configuration came from]",
+)
+@click.argument("config", metavar="BUNDLE|FILE")
+def command(devices: tuple[str, ...], spec_dirs: tuple[str, ...], output: str | None, config: str) -> int:
+    """Add devices to an OCI runtime configuration: a bundle's config.json, or - for standard input.
 
-    Args:
-        config: a bundle's directory, a configuration, or "-" for standard input.
-        devices: qualified names, `vendor/class=name`.
-        spec_dirs: the directories of specs, the one that counts more last; those of the engines if there is none.
-        output: the file to write, "-" for standard output; None for where the configuration came from.
+    For runtimes that do not read CDI specs, such as plain runc and crun, and to see what an engine would do. The
+    specs may be of any vendor; their hooks are added too.
 
-    Returns:
-        0; everything else is an error that is raised.
+    A configuration keeps its owner and mode, but its group and others lose the right to write where another user owns
+    it. Access control lists and other extended attributes are lost. A symbolic link in its place is refused.
     """
     for name in devices:
         if not re.fullmatch(r"[^/=\s]+/[^/=\s]+=\S+", name):

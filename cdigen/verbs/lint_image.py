@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import KERNEL_VERSIONS, PROC_VERSION, is_version_suffix, read_kernel_module
@@ -12,6 +14,7 @@ from cdigen.image import open_image
 from cdigen.image.limits import MAX_FOUND
 from cdigen.image.rules import find_driver_files
 from cdigen.notes import Notes, reason_of
+from cdigen.options.shared import JSON, TARGET_OPTIONS, take_target, with_options
 from cdigen.parse.procfs import is_driver_version
 from cdigen.report import emit, emit_json, findings_to_json, say_findings
 from cdigen.session.target import Target, open_session
@@ -25,23 +28,22 @@ if TYPE_CHECKING:
 _OPTION = "--driver-version"
 
 
-def run_lint_image(path: str, target: Target, *, driver_version: str | None, as_json: bool) -> int:
-    """Report the driver's files in the image at `path`, and what they do on a host.
+@click.command("lint-image")
+@click.argument("path", metavar="DIR|ARCHIVE")
+@click.option(
+    "--driver-version",
+    metavar="VERSION",
+    help="Driver version of the host that will run the image, such as 535.309.01.  [default: this host's]",
+)
+@JSON
+@with_options(*TARGET_OPTIONS)
+def command(path: str, driver_version: str | None, as_json: bool, **values: Any) -> int:
+    """Find driver files in an image. They do not belong there: the host's are mounted into the container.
 
-    Args:
-        path: a root directory, an OCI layout, or an archive.
-        target: the host that tells the driver's version, if `driver_version` does not.
-        driver_version: of the host that is to run the image.
-        as_json: report as JSON.
-
-    Returns:
-        1 if there are any, else 0.
-
-    Raises:
-        FileError: the image or the host cannot be read.
-        DocumentError: there is no image at `path`, or a damaged one.
-        UsageError: `driver_version` is none, or both it and a host are given.
+    The image is a root directory, an OCI layout, or an archive saved by podman, docker, buildah or skopeo; it is not
+    unpacked. Exits with 0 if there are none, else with 1.
     """
+    target = take_target(values)
     notes = Notes()
     version, source = _find_version(target, driver_version, notes)
     image = open_image(path)

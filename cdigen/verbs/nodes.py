@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from cdigen.errors import CdigenError, UsageError
 from cdigen.nodes.create import Made, look_at_nodes, make_nodes
 from cdigen.nodes.missing import check_required
+from cdigen.options.shared import JSON, TARGET_OPTIONS, take_target, with_options
 from cdigen.report import emit, emit_json, findings_to_json, format_table, say, say_findings
 
 if TYPE_CHECKING:
     from cdigen.facts import ExpectedNode
-    from cdigen.session.target import Target
 
 
-def run_nodes(target: Target, *, create: bool, dev_char: bool, dry_run: bool, as_json: bool) -> int:
-    """Report the nodes of a host, after having made those that are missing if that is asked for.
+@click.command("nodes")
+@click.option("--create", is_flag=True, help="Make missing nodes, and replace those that are another device.")
+@click.option(
+    "--dev-char",
+    is_flag=True,
+    help="Make the links /dev/char/MAJOR:MINOR, without which containers lose a GPU when systemd reloads; also to nodes"
+    " that the driver could have and that are not there yet.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be made, and make nothing.")
+@JSON
+@with_options(*TARGET_OPTIONS)
+def command(create: bool, dev_char: bool, dry_run: bool, as_json: bool, **values: Any) -> int:
+    """Show every device node that the driver can have: its numbers, mode and owner, and whether it exists.
 
-    Args:
-        target: the host.
-        create: make the nodes that are missing or are other devices.
-        dev_char: make the links in /dev/char that are missing or lead elsewhere.
-        dry_run: say what would be made, and make nothing.
-        as_json: report as JSON.
-
-    Returns:
-        0.
-
-    Raises:
-        UsageError: the options have no meaning together.
-        FileError: a node could not be made.
-        NoDriverError: nodes should be made and there is no driver; the report was written.
-        IncompleteError: a node that containers need could not be made; the report was written.
+    On the running system --create uses the driver's nvidia-modprobe, which loads modules too, and elsewhere mknod. A
+    node that is right, or differs only in its mode, is left alone.
     """
+    target = take_target(values)
     if create or dev_char:
         option = "--create" if create else "--dev-char"
         made = make_nodes(target, option=option, create=create, dev_char=dev_char, dry_run=dry_run)

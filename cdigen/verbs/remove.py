@@ -8,12 +8,15 @@ import stat
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
+import click
+
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.errors import DocumentError, FileError, UsageError, one_line, shell_word
-from cdigen.findings import NOTHING_TO_DO, Remedy, sentence
-from cdigen.records import Record
-from cdigen.report import emit_json, remedy_to_json, say
+from cdigen.findings import NOTHING_TO_DO, Remedy
+from cdigen.options.shared import JSON
+from cdigen.report import emit_json, say
 from cdigen.specs.header import HEAD_BYTES, RECORD_DIRECTORY, is_ours, may_become_ours
+from cdigen.specs.outcome import Outcome, failed
 from cdigen.specs.outputs import place_below
 from cdigen.specs.ownership import find_own
 from cdigen.walk import Place, UnfitPathError, open_directory, open_place, reopen
@@ -27,8 +30,6 @@ if TYPE_CHECKING:
 MOST_SAID = 10
 """Of the files of one directory that are left or failed, so many are named; a report as JSON has them all."""
 
-State = Literal["removed", "would-remove", "absent", "left", "failed"]
-
 # rmdir(2): removed by others, put to use by others, or a link to a directory.
 _STAYS = {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 
@@ -36,53 +37,29 @@ _BY_HAND = Remedy("remove it with rm if it is not needed")
 _IS_JSON = "JSON has no header that says who wrote it"
 
 
-class Outcome(Record):
-    """What became of a file.
-
-    Attributes:
-        path: the file, or the directory that could not be looked through.
-        state: "left" is what cannot be known for ours, "failed" what could not be looked at or removed.
-        message: one line for the user.
-        remedy: what to do about it.
-        level: the line's, as of `say`; "" for plain information.
-        exit_code: 0, or that of the error.
-    """
-
-    path: str
-    state: State
-    message: str
-    remedy: Remedy = NOTHING_TO_DO
-    level: Literal["", "note", "warning", "error"] = ""
-    exit_code: int = 0
-
-    def to_json(self) -> dict[str, object]:
-        """Return it as a JSON value."""
-        return {
-            "path": self.path,
-            "state": self.state,
-            "message": self.message,
-            "remedy": remedy_to_json(self.remedy),
-        }
-
-
-def run_remove(
-    files: Sequence[str], *, spec_dirs: Sequence[str], host_root: str | None = None, dry_run: bool, as_json: bool
+@click.command("remove")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option(
+    "--spec-dir",
+    "spec_dirs",
+    metavar="DIR",
+    multiple=True,
+    help="Look only in this directory; repeatable.  [default: /etc/cdi, /var/run/cdi and /var/lib/cdigen]",
+)
+@click.option(
+    "--host-root",
+    metavar="DIR",
+    help="Look in these directories of the host whose / is visible to this process at DIR.  [default: /]",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
+@JSON
+def command(
+    files: tuple[str, ...], spec_dirs: tuple[str, ...], host_root: str | None, dry_run: bool, as_json: bool
 ) -> int:
-    """Remove files of ours; one that fails keeps no other from its turn.
+    """Remove what generate wrote, and nothing else: specs, and the record of the facts behind them.
 
-    Args:
-        files: what to remove; if there is none, all of ours in the directories.
-        spec_dirs: directories to look in, in place of those of the engines and that of the record.
-        host_root: where the host's `/` is visible, below which the latter are; None for this process's own.
-        dry_run: say what would be removed, and remove nothing.
-        as_json: report as JSON.
-
-    Returns:
-        0; 1 if one of `files` is not known for ours; 7 if something could not be looked at or removed.
-
-    Raises:
-        UsageError: two of files, directories and a root are given.
-        FileError: the root cannot be opened.
+    With FILE, remove only that. A file is removed only if it begins with the header that generate writes. JSON files
+    have no header, and symbolic links are not followed: they are left, with a message.
     """
     if files and spec_dirs:
         raise UsageError(
@@ -246,8 +223,8 @@ def _refused(path: str, reason: str, remedy: Remedy = NOTHING_TO_DO) -> Outcome:
 
 def _failed(path: str, error: FileError | UnfitPathError | OSError, doing: str) -> Outcome:
     if isinstance(error, FileError):
-        message, remedy = error.message, error.remedy
-    elif isinstance(error, UnfitPathError):
+        return failed(path, error)
+    if isinstance(error, UnfitPathError):
         message, remedy = f"{doing}: {error.reason}", Remedy(error.hint)
     else:
         denied = error.errno in (errno.EACCES, errno.EPERM)
@@ -283,7 +260,7 @@ def _say_all(outcomes: Sequence[Outcome]) -> None:
         alike = (os.path.dirname(one.path), one.state, one.level)
         said[alike] += 1
         if one.state not in ("left", "failed") or said[alike] <= MOST_SAID:
-            say(one.level, sentence(one.message, one.remedy))
+            say(one.level, one.text)
     for (directory, state, level), number in said.items():
         if state in ("left", "failed") and number > MOST_SAID:
             say(level, f"{number - MOST_SAID} more like these in {one_line(directory)}; --json lists them all")

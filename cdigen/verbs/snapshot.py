@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
+
+import click
 
 from cdigen.cdi.render import render_yaml
 from cdigen.errors import UsageError, one_line
 from cdigen.host.recording import RecordingHost
+from cdigen.options.shared import CREATE_DIRS, TARGET_OPTIONS, take_target, with_options
 from cdigen.report import emit_bytes, say, say_findings
 from cdigen.session.target import open_session
 from cdigen.specs.questions import ask_everything
 from cdigen.write import check_directory, write_file
 
-if TYPE_CHECKING:
-    from cdigen.session.target import Target
 
+@click.command("snapshot")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    default="-",
+    show_default=True,
+    help="File to write; - is standard output.",
+)
+@CREATE_DIRS
+@click.option("--note", default="", help="Free text for the reader, stored in the snapshot.")
+@with_options(*TARGET_OPTIONS)
+def command(output: str, create_dirs: bool, note: str, **values: Any) -> int:
+    """Record the facts of this host that cdigen looks at: for a bug report, a test, or to build its spec elsewhere.
 
-def run_snapshot(target: Target, *, output: str, note: str, create_directories: bool = False) -> int:
-    """Write a snapshot of the host, also of one for which generate refuses to write a spec.
-
-    Args:
-        target: the host.
-        output: the file to write, "-" for standard output.
-        note: free text for the reader of the snapshot.
-        create_directories: make the directory of `output` if it is missing.
-
-    Returns:
-        0.
-
-    Raises:
-        UsageError: the note is not lines of printable text, which is all that a snapshot may have there.
+    A snapshot contains names of driver files, PCI addresses, GPU UUIDs and models, but no content of libraries. It
+    can also be taken where generate refuses to write a spec.
     """
+    target = take_target(values)
     if not note.replace("\n", "").isprintable():
         raise UsageError(
             f"--note {one_line(note)}: has characters that are not printable",
             hint="leave them out",
             code="invalid-value",
         )
-    if output != "-" and not create_directories:
+    if output != "-" and not create_dirs:
         check_directory(output)
     session = open_session(target)
     recording = RecordingHost(session.host)

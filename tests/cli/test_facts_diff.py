@@ -12,7 +12,7 @@ import click
 import pytest
 from yaml import safe_load
 
-from cdigen.cli import cli
+from cdigen.cli import load_verb
 from cdigen.host.snapshot_diff import compare_entries
 from cdigen.schema import find_schema_violations
 from cdigen.specs.header import RECORD
@@ -454,7 +454,7 @@ def test_without_a_name_the_units_record_is_taken() -> None:
     run = run_program("diff", "--facts", "--spec", "x")
 
     assert (run.code, "--facts reads no spec" in run.err) == (2, True)
-    option = next(option for option in cli.commands["diff"].params if option.name == "facts")
+    option = next(option for option in load_verb("diff").params if option.name == "facts")
     assert isinstance(option, click.Option)
     assert (option.flag_value, option.is_flag) == (RECORD, False)
     assert f"=/{RECORD[1:]}\n" in Path(CHECKOUT, "systemd/cdigen.service").read_text()

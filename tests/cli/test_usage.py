@@ -10,9 +10,9 @@ import click
 import pytest
 
 from cdigen import __version__
-from cdigen.cli import cli
-from cdigen.cli.duration import parse_duration
+from cdigen.cli import VERBS, load_verb
 from cdigen.discover.gpus import AskNvml
+from cdigen.options.duration import parse_duration
 from cdigen.plan.options import AdditionalGids, BuildOptions, Mode, NameStrategy
 from cdigen.session.target import Target
 from tests.cli.program import run_program
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Cdigen, Expect, MakeSnapshot
 
-COMMANDS = sorted(cli.commands)
+COMMANDS = sorted(VERBS)
 OPTIONS = [
     (command, option)
     for command in COMMANDS
-    for option in cli.commands[command].params
+    for option in load_verb(command).params
     if isinstance(option, click.Option)
 ]
 WORDS = {
@@ -168,7 +168,7 @@ def test_every_option_says_what_it_is_for(command: str, option: click.Option) ->
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_options_and_annotations_agree(command: str) -> None:
-    callback = cli.commands[command].callback
+    callback = load_verb(command).callback
     assert callback is not None
     signature = inspect.signature(callback)
     takes = {name: str(parameter.annotation) for name, parameter in signature.parameters.items()}
@@ -177,7 +177,7 @@ def test_options_and_annotations_agree(command: str) -> None:
     grouped["no_all"] = grouped.pop("with_all")
     assert grouped["capabilities"] == "tuple[str, ...]"
     grouped["capabilities"] = "str"  # a list with commas, which parse_capabilities reads
-    given = {parameter.name: parameter for parameter in cli.commands[command].params}
+    given = {parameter.name: parameter for parameter in load_verb(command).params}
 
     for name, parameter in given.items():
         assert name is not None
@@ -258,3 +258,12 @@ def test_a_value_from_the_environment_is_checked_like_one_of_the_command_line() 
         "cdigen: error: Invalid value for '--format': 'toml' is not one of 'yaml', 'json'."
         " Try 'cdigen generate --help'.\n"
     )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_table_of_verbs_says_what_each_says_of_itself(command: str) -> None:
+    text = load_verb(command).help
+    assert text is not None
+
+    assert " ".join(text.split("\n\n")[0].split()).startswith(VERBS[command])
+    assert VERBS[command].endswith(".")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from cdigen.cli.duration import parse_duration
+from cdigen.options.duration import parse_duration
 from tests.cli.conftest import FIXTURES
 from tests.cli.program import CHECKOUT, COMMAND, Run, environment, run_program
 from tests.hosts import Entries, minimal_entries, moved, text, without, write_tree

@@ -14,11 +14,11 @@ from cdigen.cdi.engine_form import read_as_engines
 from cdigen.cdi.registry import read_registry
 from cdigen.cdi.render import render_json, render_yaml
 from cdigen.cdi.validate import find_violations
-from cdigen.cli.duration import MOST_SECONDS, parse_duration
 from cdigen.errors import DocumentError, ParseError
 from cdigen.host import Entry
 from cdigen.oci.config import find_config_violations
 from cdigen.oci.edits import apply_edits
+from cdigen.options.duration import MOST_SECONDS, parse_duration
 from cdigen.parse import nvml_values
 from cdigen.parse.document import parse_document
 from cdigen.parse.elf import glibc_floor, parse_elf

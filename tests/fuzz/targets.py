@@ -188,7 +188,7 @@ TARGETS = (
         modules=("oci.config", "oci.edits", "oci.devices"),
     ),
     Target(name="header", read=documents.header, modules=("specs.header", "plan.header_options", "plan.options")),
-    Target(name="duration", read=documents.duration, raises=(click.BadParameter,), modules=("cli.duration",)),
+    Target(name="duration", read=documents.duration, raises=(click.BadParameter,), modules=("options.duration",)),
     Target(
         name="snapshot",
         calls=(50_000, 300),
@@ -204,7 +204,7 @@ TARGETS = (
         memory=(18 << 20, 2_000),
         read=hosts.verbs,
         raises=(),
-        modules=("verbs.explain", "verbs.list_devices", "verbs.nodes", "doctor.checks"),
+        modules=("verbs.explain", "verbs.list", "verbs.nodes", "doctor.checks"),
         borrowed=seeds.snapshots,
     ),
     Target(

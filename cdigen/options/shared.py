@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cdigen.cli.mode import ModeChoice
+from cdigen.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,6 +15,25 @@ if TYPE_CHECKING:
     from cdigen.session.target import Target
 
     F = TypeVar("F", bound=Callable[..., object])
+
+MODES = ("auto", "gpu", "management", "imex", "nvswitch", "gds", "gdrcopy", "mofed", "coherent", "noncoherent")
+
+_UNSUPPORTED = {"wsl": "WSL2", "csv": "Jetson"}
+"""Words of `nvidia-ctk cdi generate --mode`, and the platform that each is for."""
+
+
+class _ModeChoice(click.Choice[str]):
+    """One of `MODES`, or the vendor's word for one of them: nvml is gpu."""
+
+    def __init__(self) -> None:
+        super().__init__(MODES)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the mode; raises click.BadParameter for one that is none, or that cdigen does not support yet."""
+        if value in _UNSUPPORTED:
+            self.fail(f"'{value}' is for {_UNSUPPORTED[value]}, which cdigen does not support yet.", param, ctx)
+        return super().convert("gpu" if value == "nvml" else value, param, ctx)
+
 
 _ROOT_OPTIONS = (
     click.option("--host-root", metavar="DIR", help="Where the host's / is visible to this process.  [default: /]"),
@@ -67,7 +86,7 @@ PROBE_OPTIONS = (*_ROOT_OPTIONS, *_nvml_options("never"))
 BUILD_OPTIONS = (
     click.option(
         "--mode",
-        type=ModeChoice(),
+        type=_ModeChoice(),
         default="auto",
         show_default=True,
         help="Which devices the spec offers: the GPUs (auto, gpu), or another class.",
@@ -138,6 +157,11 @@ BUILD_OPTIONS = (
 OF_TARGET = ("host_root", "driver_root", "dev_root", "procfs", "sysfs", "snapshot", "ask_nvml", "nvml_timeout")
 """The parameters of `TARGET_OPTIONS`."""
 
+SPEC_FILE = (
+    click.argument("name", required=False, metavar="[FILE]"),
+    click.option("--spec", metavar="FILE", help="The same as FILE."),
+)
+CREATE_DIRS = click.option("--create-dirs", is_flag=True, help="Make the directory of the output if it is missing.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Report as JSON (schemas/report.schema.json).")
 
 
@@ -167,6 +191,13 @@ def are_defaults(context: click.Context, *, except_for: Sequence[str]) -> bool:
     default = click.core.ParameterSource.DEFAULT
     names = (parameter.name or "" for parameter in context.command.params if parameter.name not in except_for)
     return all(context.get_parameter_source(name) is default for name in names)
+
+
+def take_spec_file(name: str | None, spec: str | None) -> str | None:
+    """Return the file that the values of `SPEC_FILE` name; raises UsageError if both do."""
+    if name is not None and spec is not None:
+        raise UsageError("FILE and --spec both name the spec", hint="leave one of them out", code="conflicting-options")
+    return spec if name is None else name
 
 
 def take_target(values: dict[str, Any]) -> Target:
