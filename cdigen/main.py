@@ -6,6 +6,7 @@ that is Python's: a Ctrl-C in the milliseconds until `main` is called can still 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -69,6 +70,8 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         os._exit(_EXIT_SIGINT)
     _replace_closed_streams()
+    # Most of what a run makes lives as long as it does: looking for garbage all the time is a tenth of it.
+    gc.set_threshold(100_000)
     try:
         from cdigen.errors import Ended
         from cdigen.run import run

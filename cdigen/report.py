@@ -8,7 +8,6 @@ standard error.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import suppress
@@ -93,6 +92,8 @@ def stdout_error(error: OSError) -> FileError:
 
 def emit_json(command: str, fields: dict[str, object]) -> None:
     """Write the report of `command` as one JSON document; see `emit`."""
+    import json
+
     _write(json.dumps({"report": command, **fields}, indent=2) + "\n")
 
 
@@ -106,6 +107,8 @@ def emit_error(error: CdigenError) -> None:
         "remedy": remedy_to_json(error.remedy),
         "findings": findings_to_json(error.findings),
     }
+    import json
+
     _write(json.dumps({"error": fields}, indent=2) + "\n")
 
 

@@ -201,6 +201,14 @@ LIBRARIES = (
     LibraryRow("libnvidia-ngx", "ngx", "deep-learning image processing", source="C"),
 )
 
+_ROWS = {row.stem: row for row in LIBRARIES}
+_PATTERNS = tuple(row for row in LIBRARIES if "*" in row.stem)
+
+
+def find_library_row(stem: str) -> LibraryRow | None:
+    """Return what is known of the library of that name up to ".so"; None if it is not known."""
+    return _ROWS.get(stem) or next((row for row in _PATTERNS if matches_stem(stem, row.stem)), None)
+
 
 class RequirementRow(Record, kw_only=False):
     """A library that another one opens and does not work without, or a whole group; no ELF header tells of it.

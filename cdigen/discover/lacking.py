@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.catalog.driver import LIBRARIES, REQUIREMENTS, UNKNOWN_LIBRARY_GROUP, matches_stem
+from cdigen.catalog.driver import REQUIREMENTS, UNKNOWN_LIBRARY_GROUP, find_library_row
 from cdigen.errors import one_line
 from cdigen.facts import LackingLibrary
 from cdigen.records import Record
@@ -54,8 +54,7 @@ def find_lacking(
 
 def is_of_driver(name: str, version: str) -> bool:
     """Tell whether a name in NEEDED is that of a library which comes with the driver, and with nothing else."""
-    stem = _stem(name)
-    return name.endswith(f".so.{version}") or any(matches_stem(stem, row.stem) for row in LIBRARIES)
+    return name.endswith(f".so.{version}") or find_library_row(_stem(name)) is not None
 
 
 def _not_injected(
@@ -81,7 +80,8 @@ def _required(
             continue
         name = f"{row.stem}.so.{version}"
         if not row.by and (64, row.stem) not in there:
-            group = next((known.group for known in LIBRARIES if known.stem == row.stem), UNKNOWN_LIBRARY_GROUP)
+            known = find_library_row(row.stem)
+            group = UNKNOWN_LIBRARY_GROUP if known is None else known.group
             yield _lacking(name, 64, unusable, why=row.reason, group=group)
         for (bits, stem), library in there.items():
             if stem == row.by and (bits, row.stem) not in there:

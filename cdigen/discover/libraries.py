@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import (
     LEFT_OUT_LIBRARIES,
-    LIBRARIES,
     LIBRARY_PREFIXES,
     MACHINES,
     SUBDIRECTORIES,
     UNKNOWN_LIBRARY_GROUP,
     LibraryRow,
+    find_library_row,
     matches_stem,
 )
 from cdigen.discover.driver import is_version_suffix
@@ -146,7 +146,7 @@ def _classify(file: _File, view: View, version: str, notes: Notes) -> bool:
     if not is_safe_path(host_path):
         notes.damaged(host_path, ParseError(UNSAFE_PATH), "it is not injected", hint="rename it")
         return False
-    file.row = next((row for row in LIBRARIES if matches_stem(file.stem, row.stem)), None)
+    file.row = find_library_row(file.stem)
     if file.row is None:
         for left_out in LEFT_OUT_LIBRARIES:
             if matches_stem(file.stem, left_out.name):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 
-from cdigen.catalog.driver import BINARIES, LIBRARIES, LibraryRow, matches_stem
+from cdigen.catalog.driver import BINARIES, LibraryRow, find_library_row
 from cdigen.discover.driver import is_version_suffix
 from cdigen.records import Record
 
 _LIBRARY = re.compile(r"(?P<stem>[^/]+?)\.so(?:\.(?P<suffix>[0-9][0-9.]*))?")
-_ROWS = {row.stem: row for row in LIBRARIES}
-_PATTERNS = tuple(row for row in LIBRARIES if "*" in row.stem)
 _PROGRAMS = frozenset(row.name for row in BINARIES)
 
 _LEGITIMATE = re.compile(
@@ -53,8 +51,7 @@ def split_library_name(name: str) -> LibraryFileName | None:
     if ".so" not in name or (match := _LIBRARY.fullmatch(name)) is None:
         return None
     stem = match["stem"]
-    row = _ROWS.get(stem) or next((row for row in _PATTERNS if matches_stem(stem, row.stem)), None)
-    return LibraryFileName(stem, match["suffix"] or "", row)
+    return LibraryFileName(stem, match["suffix"] or "", find_library_row(stem))
 
 
 def is_program(name: str) -> bool:

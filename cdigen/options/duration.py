@@ -22,8 +22,7 @@ _UNITS = (
 _SECONDS = {name: seconds for seconds, names in _UNITS for name in names}
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 _LONGEST_FIRST = "|".join(sorted(_SECONDS, key=len, reverse=True))
-_PART = re.compile(rf"\s*({_NUMBER})\s*({_LONGEST_FIRST})")
-_SPAN = re.compile(rf"(?:{_PART.pattern})+")
+_PART = rf"\s*({_NUMBER})\s*({_LONGEST_FIRST})"
 
 
 def parse_duration(text: str) -> float:
@@ -35,8 +34,8 @@ def parse_duration(text: str) -> float:
     text = text.strip()
     if re.fullmatch(_NUMBER, text):
         seconds = float(text)
-    elif _SPAN.fullmatch(text):
-        seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    elif re.fullmatch(f"(?:{_PART})+", text):
+        seconds = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, text))
     else:
         raise click.BadParameter(f"'{one_line(text)}' is not a time span such as 30s, 500ms or 1min 30s.")
     if seconds > MOST_SECONDS:

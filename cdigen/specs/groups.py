@@ -76,12 +76,13 @@ class GroupChooser:
         """Return whether groups are to be written, and why: a clause."""
         if self._target.snapshot is not None:
             return False, "a snapshot does not tell which engines there are"
-        from cdigen.engines.engines import check_engines, find_programs, version_commands
         from cdigen.session.context import open_context
 
         context = open_context(self._target, self._session)
         if context.runner is None:
             return False, "the host is not this machine, so its engines cannot be asked for their versions"
+        from cdigen.engines.engines import check_engines, find_programs, version_commands
+
         programs = find_programs(context.views.system)
         _, engines = check_engines(context, programs, context.runner(version_commands(programs)))
         return judge_engines(engines)

@@ -180,14 +180,14 @@ def test_what_the_machine_does_not_give_is_no_bug(
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        ("ImportError('no _json')", "ImportError: no _json; install cdigen again"),
+        ("ImportError('no name')", "ImportError: no name; install cdigen again"),
         ("SyntaxError('damaged\\nfile')", "SyntaxError: damaged\\nfile; install cdigen again"),
         ("OSError(24, 'Too many open files')", "OSError: [Errno 24] Too many open files"),
         ("MemoryError", "MemoryError: "),
     ],
 )
 def test_where_cdigen_itself_cannot_be_loaded_a_line_says_so(error: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "json.py").write_text(f"raise {error}\n")  # one of the first that it imports
+    (tmp_path / "typing.py").write_text(f"raise {error}\n")  # one of the first that it imports
 
     run = run_program("list", env={"PYTHONPATH": os.pathsep.join([str(tmp_path), CHECKOUT])})
 
