@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from cdigen.parse.elf import ElfFacts
 
 NodeState = Literal["ok", "missing", "wrong device", "other mode", "module not loaded"]
-ClassName = Literal["management", "imex", "nvswitch", "gds", "gdrcopy", "mofed"]
 
 
 class LeftOut(Record):
@@ -316,7 +315,7 @@ class ClassDevices(Record):
         failed_reads, findings, left_out: see `Inventory`; of this class alone.
     """
 
-    name: ClassName
+    name: str
     nodes: tuple[DeviceNode, ...]
     files: tuple[DriverFile, ...]
     absent: str

@@ -7,13 +7,8 @@ F NVIDIA/gds-nvidia-fs; G NVIDIA/gdrcopy; R Linux, drivers/infiniband/core/uverb
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cdigen.findings import Remedy
 from cdigen.records import Record
-
-if TYPE_CHECKING:
-    from cdigen.facts import ClassName
 
 
 class NodeRow(Record, kw_only=False):
@@ -59,6 +54,7 @@ class ClassRow(Record, kw_only=False):
 
     Attributes:
         name: the vendor's word for the mode.
+        device_class: the class part of its kind.
         nodes: in the order in which they are offered.
         absent: what is missing if there is no device.
         remedy: how it would come.
@@ -66,22 +62,30 @@ class ClassRow(Record, kw_only=False):
         capabilities: files of procfs that tell the minor of a capability node that comes with the devices, and what
             it gives the right to.
         files: what is mounted where it is there.
+        prefix: what stands before the vendor's part of its kind.
+        has_names: each device can be had by itself, by its number.
+        with_driver: the driver's files come with the devices.
         is_foreign: they are another package's, which makes them in the host's own /dev, wherever the driver's are.
     """
 
-    name: ClassName
+    name: str
+    device_class: str
     nodes: tuple[NodeRow, ...]
     absent: str
     remedy: Remedy
     source: str
     capabilities: tuple[tuple[str, str], ...] = ()
     files: tuple[FileRow, ...] = ()
+    prefix: str = ""
+    has_names: bool = False
+    with_driver: bool = False
     is_foreign: bool = False
 
 
 CLASSES = (
     ClassRow(
         "management",
+        "gpu",
         (
             NodeRow("/dev", "nvidia", "a GPU", is_numbered=True, driver="nvidia"),
             NodeRow("/dev", "nvidiactl", "control of all GPUs", minor=255, driver="nvidiactl"),
@@ -93,9 +97,12 @@ CLASSES = (
         "there is no device node of the NVIDIA driver",
         Remedy("create them with", ("cdigen nodes --create",)),
         "T, M",
+        prefix="management.",
+        with_driver=True,
     ),
     ClassRow(
         "imex",
+        "imex-channel",
         (
             NodeRow(
                 "/dev/nvidia-caps-imex-channels",
@@ -111,8 +118,10 @@ CLASSES = (
             " see docs/classes.md"
         ),
         "T, M",
+        has_names=True,
     ),
     ClassRow(
+        "nvswitch",
         "nvswitch",
         (
             NodeRow("/dev", "nvidia-nvswitchctl", "control of NVSwitches", minor=255, driver="nvidia-nvswitch"),
@@ -131,6 +140,7 @@ CLASSES = (
     ),
     ClassRow(
         "gds",
+        "gds",
         (NodeRow("/dev", "nvidia-fs", "GPUDirect Storage", is_numbered=True),),
         "there is no GPUDirect Storage, /dev/nvidia-fs<N>",
         Remedy("install the package nvidia-fs and load its module with", ("modprobe nvidia-fs",)),
@@ -143,6 +153,7 @@ CLASSES = (
     ),
     ClassRow(
         "gdrcopy",
+        "gdrcopy",
         (NodeRow("/dev", "gdrdrv", "GDRCopy"),),
         "there is no GDRCopy, /dev/gdrdrv",
         Remedy("install the package gdrdrv-dkms or gdrcopy-kmod and load its module with", ("modprobe gdrdrv",)),
@@ -150,6 +161,7 @@ CLASSES = (
         is_foreign=True,
     ),
     ClassRow(
+        "mofed",
         "mofed",
         (
             NodeRow("/dev/infiniband", "uverbs", "an RDMA device", is_numbered=True),

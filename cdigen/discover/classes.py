@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cdigen.catalog.classes import ClassRow, FileRow, NodeRow
-    from cdigen.facts import ClassName, DeviceNode
+    from cdigen.facts import DeviceNode
     from cdigen.host import View
     from cdigen.host.views import Views
 
@@ -27,7 +27,7 @@ _MOST_NAMED = 8
 _UNKNOWN = Majors(known=False, by_driver={}, of_others=True)
 
 
-def find_class(views: Views, name: ClassName) -> ClassDevices:
+def find_class(views: Views, name: str) -> ClassDevices:
     """Return the devices of a class.
 
     Only character devices count. One whose number is not that of its driver is of an earlier boot or another's, and is

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cdigen.catalog.modes import MODES
 from cdigen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., object])
 
-MODES = ("auto", "gpu", "management", "imex", "nvswitch", "gds", "gdrcopy", "mofed", "coherent", "noncoherent")
-
+_KIND_CLASSES = list(dict.fromkeys(row.device_class for row in MODES.values()))
 _UNSUPPORTED = {"wsl": "WSL2", "csv": "Jetson"}
 """Words of `nvidia-ctk cdi generate --mode`, and the platform that each is for."""
 
@@ -26,7 +26,7 @@ class _ModeChoice(click.Choice[str]):
     """One of `MODES`, or the vendor's word for one of them: nvml is gpu."""
 
     def __init__(self) -> None:
-        super().__init__(MODES)
+        super().__init__(tuple(MODES))
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the mode; raises click.BadParameter for one that is none, or that cdigen does not support yet."""
@@ -128,7 +128,7 @@ BUILD_OPTIONS = (
         "--class",
         "device_class",
         metavar="NAME",
-        help="Class part of the kind.  [default: gpu, imex-channel, nvswitch, gds, gdrcopy or mofed, by the mode]",
+        help=f"Class part of the kind.  [default: {', '.join(_KIND_CLASSES[:-1])} or {_KIND_CLASSES[-1]}, by the mode]",
     ),
     click.option(
         "--container-lib-dir",

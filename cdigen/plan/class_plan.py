@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdigen.catalog.modes import MODES
 from cdigen.errors import IncompleteError, UnreadableError, one_line
 from cdigen.plan.plan import MOUNT_OPTIONS, Plan, PlannedDevice, PlannedMount, build_plan_of
 from cdigen.wording import first_of
@@ -31,7 +32,7 @@ def build_class_plan(devices: ClassDevices, options: BuildOptions) -> Plan:
     """
     if devices.failed_reads and not options.allow_incomplete:
         raise UnreadableError(devices.failed_reads, devices.findings)
-    planned = _channels(devices, options) if devices.name == "imex" else (_all(devices),)
+    planned = _channels(devices, options) if MODES[devices.name].has_names else (_all(devices),)
     return Plan(
         kind=options.kind,
         devices=planned,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any, get_args
 
+from cdigen.catalog.modes import MODES
 from cdigen.errors import ParseError, UsageError, one_line
-from cdigen.plan.options import COMPAT32, BuildOptions, Mode, NameStrategy, check_root, parse_capabilities
+from cdigen.plan.options import COMPAT32, BuildOptions, NameStrategy, check_root, parse_capabilities
 from cdigen.records import Record
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def parse_choices(text: str) -> Choices:
             found[{**_ONE, **_ROOTS}[option]] = value
         else:
             raise ParseError(f"{one_line(argument)!r} is not an option of a spec")
-    if found.get("mode", _DEFAULT.mode) not in get_args(Mode):
+    if found.get("mode", _DEFAULT.mode) not in MODES:
         raise ParseError(f"{one_line(found['mode'])!r} is not a mode")
     if found.get("additional_gids", "never") not in ("always", "never"):
         raise ParseError(f"{one_line(found['additional_gids'])!r} does not say whether there are groups")

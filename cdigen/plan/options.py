@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
+from cdigen.catalog.modes import MODES
 from cdigen.errors import UsageError, one_line
 from cdigen.records import Record, replace
 
@@ -12,23 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NameStrategy = Literal["index", "uuid", "type-index"]
-Mode = Literal["auto", "gpu", "management", "imex", "nvswitch", "gds", "gdrcopy", "mofed", "coherent", "noncoherent"]
-"""What a spec is of: "auto" and "gpu" of the GPUs, the last two of some of them; the vendor says "nvml" for "gpu"."""
-
 AdditionalGids = Literal["auto", "always", "never"]
-
-GPU_MODES: tuple[Mode, ...] = ("auto", "gpu", "coherent", "noncoherent")
-"""The modes whose devices are GPUs and MIG instances."""
-
-_COHERENT: dict[Mode, bool] = {"coherent": True, "noncoherent": False}
-_CLASSES: dict[Mode, str] = {
-    "imex": "imex-channel",
-    "nvswitch": "nvswitch",
-    "gds": "gds",
-    "gdrcopy": "gdrcopy",
-    "mofed": "mofed",
-}
-"""The vendor's class part of `kind`; of all other modes "gpu"."""
 
 CAPABILITIES = ("compute", "utility", "graphics", "video", "display", "ngx")
 """The vendor's words for groups of the driver's files, as in NVIDIA_DRIVER_CAPABILITIES."""
@@ -48,7 +33,7 @@ class BuildOptions(Record):
     Attributes:
         vendor: the part of `kind` before the slash.
         device_class: the part of `kind` after it; None for the mode's own.
-        mode: what the spec is of.
+        mode: what the spec is of, one of `catalog.modes.MODES`.
         strategies: how each GPU is named, in this order.
         with_all: add a device "all" that has every GPU.
         library_directories: where 64-bit libraries are mounted; () for the two families of distributions.
@@ -66,7 +51,7 @@ class BuildOptions(Record):
 
     vendor: str = "nvidia.com"
     device_class: str | None = None
-    mode: Mode = "auto"
+    mode: str = "auto"
     strategies: tuple[NameStrategy, ...] = ("index", "uuid")
     with_all: bool = True
     library_directories: tuple[str, ...] = ()
@@ -81,28 +66,24 @@ class BuildOptions(Record):
     @property
     def kind(self) -> str:
         """The spec's `kind`, with the vendor's prefix and suffixes for some modes."""
-        prefix = "management." if self.mode == "management" else ""
-        suffix = f".{self.mode}" if self.mode in _COHERENT else ""
-        device_class = _CLASSES.get(self.mode, "gpu") if self.device_class is None else self.device_class
-        return f"{prefix}{self.vendor}/{device_class}{suffix}"
+        row = MODES[self.mode]
+        device_class = row.device_class if self.device_class is None else self.device_class
+        return f"{row.prefix}{self.vendor}/{device_class}{row.suffix}"
 
     @property
     def coherent(self) -> bool | None:
-        """Whether only GPUs are offered that are known to address the host's memory coherently, or known not to.
+        """The mode's own; see `ModeRow`."""
+        return MODES[self.mode].coherent
 
-        None for all. The vendor has a class for each, such as nvidia.com/gpu.coherent.
-        """
-        return _COHERENT.get(self.mode)
-
-    def for_mode(self, mode: Mode) -> BuildOptions:
+    def for_mode(self, mode: str) -> BuildOptions:
         """Return these choices for the spec of another mode beside this one's: those that have a meaning there."""
-        is_of_gpus = mode in GPU_MODES
+        is_of_gpus, has_names = MODES[mode].is_of_gpus, MODES[mode].has_names
         return replace(
             self,
             mode=mode,
             device_class=self.device_class if is_of_gpus else None,
             devices=self.devices if is_of_gpus else (),
-            with_all=self.with_all or not (is_of_gpus or mode == "imex"),
+            with_all=self.with_all or not has_names,
             none_device=self.none_device and is_of_gpus,
         )
 
@@ -126,7 +107,7 @@ class BuildOptions(Record):
                 hint="use two or more letters, digits, '_' and '-', such as gpu",
                 code="invalid-value",
             )
-        if self.mode not in (*GPU_MODES, "imex"):
+        if not MODES[self.mode].has_names:
             if self.devices:
                 raise UsageError(
                     f"--device chooses GPUs and IMEX channels, of which --mode {self.mode} offers none by name",
@@ -138,7 +119,7 @@ class BuildOptions(Record):
                     f"--no-all would leave nothing, as --mode {self.mode} has only the device `all`",
                     code="conflicting-options",
                 )
-        if self.none_device and self.mode not in GPU_MODES:
+        if self.none_device and not MODES[self.mode].is_of_gpus:
             raise UsageError(
                 f"--none-device is a device without a GPU, and --mode {self.mode} has no GPUs", hint="leave it out"
             )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from cdigen.catalog.modes import MODES
 from cdigen.discover.scan import find_inventory
 from cdigen.errors import EXHAUSTED, UnreadableError
 from cdigen.plan.header_options import Choices
-from cdigen.plan.options import GPU_MODES
 from cdigen.plan.plan import build_plan
 from cdigen.records import Record, replace
 from cdigen.session.target import open_session
@@ -15,9 +15,9 @@ from cdigen.wording import count
 
 if TYPE_CHECKING:
     from cdigen.errors import FailedRead
-    from cdigen.facts import ClassDevices, ClassName, Inventory
+    from cdigen.facts import ClassDevices, Inventory
     from cdigen.findings import Finding
-    from cdigen.plan.options import BuildOptions, Mode
+    from cdigen.plan.options import BuildOptions
     from cdigen.plan.plan import Plan
     from cdigen.session.session import Session
     from cdigen.session.target import Target
@@ -90,7 +90,7 @@ class Planner:
         self._ask_nvml = target.ask_nvml
         self._inventory: Inventory | None = None
         self._failed_reads: dict[FailedRead, None] = {}
-        self._classes: dict[Mode, ClassDevices] = {}
+        self._classes: dict[str, ClassDevices] = {}
 
     @property
     def knows_coherence(self) -> bool:
@@ -123,7 +123,7 @@ class Planner:
             raise UnreadableError(reads, findings)
         self._failed_reads.update(dict.fromkeys(reads))
 
-    def findings_of(self, mode: Mode) -> tuple[Finding, ...]:
+    def findings_of(self, mode: str) -> tuple[Finding, ...]:
         """Return what was found of a mode alone that was planned before, whether there was a device or not."""
         return self._classes[mode].findings if mode in self._classes else ()
 
@@ -139,7 +139,8 @@ class Planner:
         NVML alone tells which GPUs are coherent, so it is asked for the modes of that name, unless it never is or there
         was a plan of the GPUs before.
         """
-        if options.mode in GPU_MODES:
+        mode = MODES[options.mode]
+        if mode.is_of_gpus:
             if self._inventory is None:
                 ask_nvml = self._ask_nvml if options.coherent is None or self._ask_nvml == "never" else "always"
                 self._inventory = self._judged(self._session.inventory(ask_nvml))
@@ -150,9 +151,9 @@ class Planner:
         from cdigen.plan.class_plan import build_class_plan, build_management_plan
 
         files = None
-        if options.mode == "management":
+        if mode.with_driver:
             files = self._inventory or self._judged(find_inventory(self._views, with_gpus=False))
-        devices = find_class(self._views, cast("ClassName", options.mode))
+        devices = find_class(self._views, options.mode)
         if self._allows_failed_reads:
             self._allow(devices.failed_reads, devices.findings)
             devices = replace(devices, failed_reads=())

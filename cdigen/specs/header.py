@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from cdigen import __version__
+from cdigen.catalog.modes import MAIN_MODES
 from cdigen.errors import DocumentError, ParseError, one_line, shell_word
 from cdigen.wording import count
 
@@ -122,10 +123,10 @@ def output_of(mode: str, main: str = DEFAULT_OUTPUT) -> str:
     """Return the file of a mode's spec beside that of the GPUs.
 
     Args:
-        mode: the mode; "auto" and "gpu" have the main file itself.
+        mode: the mode; those of `MAIN_MODES` have the main file itself.
         main: the main file, such as /etc/cdi/nvidia.yaml, for which /etc/cdi/nvidia-imex.yaml is returned.
     """
-    if mode in ("auto", "gpu"):
+    if mode in MAIN_MODES:
         return main
     stem, suffix = os.path.splitext(main)
     return f"{stem}-{mode}{suffix}"

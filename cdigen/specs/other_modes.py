@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cdigen.catalog.modes import OTHER_MODES
 from cdigen.errors import CdigenError, FileError, IncompleteError, InvalidSpecError, one_line
 from cdigen.findings import Remedy
 from cdigen.records import Record, to_dict
@@ -15,22 +16,10 @@ from cdigen.write import remove_file, write_file
 
 if TYPE_CHECKING:
     from cdigen.findings import Finding
-    from cdigen.plan.options import BuildOptions, Mode
+    from cdigen.plan.options import BuildOptions
     from cdigen.session.planner import Planned, Planner
     from cdigen.specs.groups import GroupChooser
     from cdigen.specs.outputs import Outputs
-
-OTHER_MODES: tuple[Mode, ...] = (
-    "management",
-    "imex",
-    "nvswitch",
-    "gds",
-    "gdrcopy",
-    "mofed",
-    "coherent",
-    "noncoherent",
-)
-"""In the order in which they are reported."""
 
 
 class Prepared(Record):
@@ -45,7 +34,7 @@ class Prepared(Record):
         findings: about the mode alone.
     """
 
-    mode: Mode
+    mode: str
     output: str
     planned: Planned | None = None
     data: bytes = b""
@@ -61,7 +50,7 @@ class ModeOutcome(Outcome):
         devices: the qualified names that it offers, if it was written or is unchanged.
     """
 
-    mode: Mode
+    mode: str
     devices: tuple[str, ...] = ()
 
 

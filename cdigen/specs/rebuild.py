@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdigen.catalog.modes import MODES
 from cdigen.cdi.model import to_document
 from cdigen.errors import IncompleteError, shell_word
 from cdigen.plan.header_options import format_choices
-from cdigen.plan.options import GPU_MODES
 from cdigen.plan.selection import select_gpus
 from cdigen.plan.spec import build_spec
 from cdigen.records import replace
@@ -58,7 +58,7 @@ class Rebuilder:
             planner = self._planner(choices)
             planned, is_wide = _plan(planner, choices.options)
         except IncompleteError as error:
-            if choices.options.mode in GPU_MODES:
+            if MODES[choices.options.mode].is_of_gpus:
                 raise
             raise _or_remove(error, spec.file.path) from error
         document = to_document(build_spec(planned.plan, with_groups=planned.with_groups))
@@ -108,7 +108,7 @@ def _plan(planner: Planner, options: BuildOptions) -> tuple[Planned, bool]:
     try:
         planned = planner.plan(options)
     except IncompleteError:
-        if options.mode not in GPU_MODES or not planner.has_scanned:
+        if not MODES[options.mode].is_of_gpus or not planner.has_scanned:
             raise
         wide = planner.plan(_widened(options))
         if _tells_which(planner, wide.inventory, options):
@@ -129,7 +129,7 @@ def _widened(options: BuildOptions) -> BuildOptions:
 
 def _tells_which(planner: Planner, inventory: Inventory | None, options: BuildOptions) -> bool:
     """Tell whether it is known of every GPU and MIG device whether `options` choose it."""
-    if options.mode not in GPU_MODES or inventory is None:
+    if not MODES[options.mode].is_of_gpus or inventory is None:
         return True
     if options.coherent is not None and not planner.knows_coherence:
         return False

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, cast
 
+from cdigen.catalog.modes import GPU_MODES, MODES
 from cdigen.cdi.render import render_yaml
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.errors import FileError, UsageError, one_line
 from cdigen.host.recording import RecordingHost
-from cdigen.plan.options import GPU_MODES, Mode
 from cdigen.records import Record
 from cdigen.specs.header import RECORD, output_of, record_header
-from cdigen.specs.other_modes import OTHER_MODES
 from cdigen.specs.outcome import Outcome, failed
 from cdigen.wording import count
 from cdigen.write import read_head, write_file
@@ -37,11 +36,11 @@ class Questions(Record):
         ask_nvml: when NVML was asked.
     """
 
-    modes: tuple[Mode, ...]
+    modes: tuple[str, ...]
     ask_nvml: AskNvml
 
     @classmethod
-    def of(cls, modes: Iterable[Mode], ask_nvml: AskNvml) -> Questions:
+    def of(cls, modes: Iterable[str], ask_nvml: AskNvml) -> Questions:
         """Return what the plans of these modes, made in this order, ask."""
         first, *rest = modes
         asking = ("gpu" if first == "auto" else first, *(mode for mode in rest if mode not in GPU_MODES))
@@ -80,7 +79,7 @@ def check_record(path: str, output: str, *, snapshot: str | None) -> None:
             code="conflicting-options",
         )
     place = os.path.realpath(path)
-    if any(place == os.path.realpath(output_of(mode, output)) for mode in ("auto", *OTHER_MODES)):
+    if any(place == os.path.realpath(output_of(mode, output)) for mode in MODES):
         raise UsageError(
             f"--record {shown}: a spec is written to that file",
             hint=f"name another, such as {RECORD}",
@@ -112,7 +111,7 @@ class Recorder:
         self._ask_nvml = target.ask_nvml
         self.session = session.through(self._recording)
 
-    def keep(self, specs: Mapping[str, bytes], modes: Iterable[Mode], *, changed: bool) -> Outcome:
+    def keep(self, specs: Mapping[str, bytes], modes: Iterable[str], *, changed: bool) -> Outcome:
         """Write the record, unless one stands that belongs to the specs and none of them has changed.
 
         Whether it belongs to them, its head tells: it has their digests. So a run that ended between the specs and the
@@ -157,6 +156,6 @@ def parse_note(note: str) -> Questions | None:
     if match is None:
         return None
     modes = match[1].split(",")
-    if not set(modes) <= set(get_args(Mode)) or len(set(modes)) < len(modes):
+    if not set(modes) <= set(MODES) or len(set(modes)) < len(modes):
         return None
-    return Questions.of(cast("list[Mode]", modes), cast("AskNvml", match[2]))
+    return Questions.of(modes, cast("AskNvml", match[2]))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
+from cdigen.catalog.modes import MODES
 from cdigen.diagnosis import run
 from cdigen.errors import shell_word
 from cdigen.findings import Remedy
-from cdigen.plan.options import Mode
 from cdigen.specs.found import VENDORS_GENERATOR
 from cdigen.specs.header import options_of
 
@@ -63,5 +63,5 @@ def generate_command(spec: FoundSpec) -> str:
     if not options:
         name = spec.file.path.rpartition("/")[2].rpartition(".")[0]
         mode = name.removeprefix("nvidia-")
-        options = f"--mode={mode}" if name != mode and mode in get_args(Mode) else ""
+        options = f"--mode={mode}" if name != mode and mode in MODES else ""
     return f"{GENERATE} --output {shell_word(spec.file.path)}{' ' * bool(options)}{options}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cdigen.catalog.modes import MAIN_MODES
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, SUFFIXES
 from cdigen.errors import UsageError, one_line
 from cdigen.host.host import NVML_NO_ANSWER
@@ -313,7 +314,7 @@ def _find_shadowed(order: _Order, made: _Made, written: _Written) -> tuple[Findi
 
 
 def _check_all_modes(options: BuildOptions, output: str, file_format: str) -> None:
-    if options.mode not in ("auto", "gpu"):
+    if options.mode not in MAIN_MODES:
         raise UsageError(
             f"--all-modes writes the specs of all modes and cannot be used together with --mode {options.mode}",
             hint="use one of them",

@@ -10,10 +10,11 @@ import click
 import pytest
 
 from cdigen import __version__
+from cdigen.catalog.modes import MODES
 from cdigen.cli import VERBS, load_verb
 from cdigen.discover.gpus import AskNvml
 from cdigen.options.duration import parse_duration
-from cdigen.plan.options import AdditionalGids, BuildOptions, Mode, NameStrategy
+from cdigen.plan.options import AdditionalGids, BuildOptions, NameStrategy
 from cdigen.session.target import Target
 from tests.cli.program import run_program
 
@@ -31,7 +32,7 @@ OPTIONS = [
 ]
 WORDS = {
     "strategies": ("tuple[NameStrategy, ...]", NameStrategy),
-    "mode": ("Mode", Mode),
+    "mode": ("str", tuple(MODES)),
     "ask_nvml": ("AskNvml", AskNvml),
     "additional_gids": ("AdditionalGids", AdditionalGids),
 }
@@ -185,7 +186,7 @@ def test_options_and_annotations_agree(command: str) -> None:
             annotation, words = WORDS[name]
             assert grouped[name] == annotation
             assert isinstance(parameter.type, click.Choice)
-            assert tuple(parameter.type.choices) == get_args(words)
+            assert tuple(parameter.type.choices) == (words if isinstance(words, tuple) else get_args(words))
             continue
         annotation = takes.get(name) or grouped[name]
         assert annotation == _expected_annotation(parameter), name

@@ -14,10 +14,10 @@ from tests.classes import IMEX, all_class_entries, gds_entries, imex_entries, nv
 from tests.hosts import Entries, char, damaged, host_of, link, minimal_entries, moved, text, unreadable, without
 
 if TYPE_CHECKING:
-    from cdigen.facts import ClassDevices, ClassName
+    from cdigen.facts import ClassDevices
 
 
-def find(entries: Entries, name: ClassName, *, driver_root: str = "/", dev_root: str | None = None) -> ClassDevices:
+def find(entries: Entries, name: str, *, driver_root: str = "/", dev_root: str | None = None) -> ClassDevices:
     return find_class(open_views(host_of(entries), driver_root=driver_root, dev_root=dev_root), name)
 
 
@@ -62,7 +62,7 @@ def messages(found: ClassDevices) -> list[tuple[str, str, str]]:
         ("mofed", ["/dev/infiniband/uverbs0", "/dev/infiniband/uverbs1", "/dev/infiniband/rdma_cm"], []),
     ],
 )
-def test_every_class_has_its_nodes_and_files_and_no_other(name: ClassName, nodes: list[str], files: list[str]) -> None:
+def test_every_class_has_its_nodes_and_files_and_no_other(name: str, nodes: list[str], files: list[str]) -> None:
     found = find(all_class_entries(), name)
 
     assert paths(found) == nodes
@@ -71,7 +71,7 @@ def test_every_class_has_its_nodes_and_files_and_no_other(name: ClassName, nodes
 
 
 @pytest.mark.parametrize("name", [row.name for row in CLASSES])
-def test_a_host_without_has_nothing_and_nothing_is_said(name: ClassName) -> None:
+def test_a_host_without_has_nothing_and_nothing_is_said(name: str) -> None:
     found = find({"/etc/cufile.json": text("{}"), "/run/udev": {"kind": "dir"}}, name)
 
     assert (found.nodes, found.files, found.findings, found.left_out) == ((), (), (), ())
@@ -80,7 +80,7 @@ def test_a_host_without_has_nothing_and_nothing_is_said(name: ClassName) -> None
 @pytest.mark.parametrize(
     ("name", "companions"), [("nvswitch", ["/dev/nvidia-nvlink"]), ("mofed", ["/dev/infiniband/rdma_cm"])]
 )
-def test_what_only_comes_with_a_device_is_none(name: ClassName, companions: list[str]) -> None:
+def test_what_only_comes_with_a_device_is_none(name: str, companions: list[str]) -> None:
     entries = {path: entry for path, entry in all_class_entries().items() if path in companions}
 
     assert find(entries, name).nodes == ()
@@ -229,9 +229,7 @@ def test_nodes_of_a_device_root_are_its_own_and_lose_it_in_the_container() -> No
 
 
 @pytest.mark.parametrize(("name", "expected"), [("gds", ["/dev/nvidia-fs0"]), ("imex", [])])
-def test_devices_of_other_packages_are_also_looked_for_in_the_hosts_own_dev(
-    name: ClassName, expected: list[str]
-) -> None:
+def test_devices_of_other_packages_are_also_looked_for_in_the_hosts_own_dev(name: str, expected: list[str]) -> None:
     entries = {
         **moved(minimal_entries(), "/run/nvidia/driver", "/dev", "/usr", "/lib"),
         **imex_entries(0),

@@ -30,12 +30,11 @@ from tests.hosts import (
 
 if TYPE_CHECKING:
     from cdigen.host import Host
-    from cdigen.plan.options import Mode
 
 ERRORS = (errno.EIO, errno.EMFILE, errno.ENOMEM, errno.ESTALE, errno.EACCES)
 
 
-def check(host: Host, at: int, number: int, expected: dict[Mode, Outcome]) -> str:
+def check(host: Host, at: int, number: int, expected: dict[str, Outcome]) -> str:
     """Fail one read; return it, "" if there are not so many."""
     failing = FailingHost(host, at=at, number=number)
     for mode, outcome in outcomes(lambda: failing).items():

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdigen.catalog.modes import GPU_MODES
 from cdigen.errors import ParseError
 from cdigen.plan.header_options import Choices, format_choices, parse_choices
-from cdigen.plan.options import CAPABILITIES, GPU_MODES, BuildOptions
+from cdigen.plan.options import CAPABILITIES, BuildOptions
 
 PATHS = st.lists(
     st.text("abz019 .-_'\"$#äé", min_size=1, max_size=6).filter(lambda part: part not in (".", "..")),

@@ -10,7 +10,7 @@ from cdigen.cdi.model import to_document
 from cdigen.cdi.validate import find_violations
 from cdigen.errors import IncompleteError
 from cdigen.facts import DriverFile, Library, Socket
-from cdigen.plan.options import BuildOptions, Mode, NameStrategy
+from cdigen.plan.options import BuildOptions, NameStrategy
 from cdigen.plan.plan import (
     CONTAINER_LIBRARY_DIRECTORIES,
     CONTAINER_LIBRARY_DIRECTORIES_32,
@@ -242,7 +242,7 @@ def test_without_all_and_without_any_name_there_is_nothing_to_ask_for() -> None:
         ("noncoherent", "no GPU is known to be non-coherent"),
     ],
 )
-def test_a_spec_without_any_device_is_refused_with_the_reason(mode: Mode, message: str) -> None:
+def test_a_spec_without_any_device_is_refused_with_the_reason(mode: str, message: str) -> None:
     inventory = inventory_of(minimal_entries(gpus=2))
     divided = replace(inventory, gpus=tuple(replace(gpu, mig=()) for gpu in inventory.gpus))
 
