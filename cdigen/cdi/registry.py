@@ -1,4 +1,4 @@
-"""The specs of a host's spec directories, and which of them a device's name leads to.
+"""The specs of spec directories, and which of them a device's name leads to.
 
 The rules are those of the CDI project (pkg/cdi/cache.go and spec-dirs.go of
 github.com/cncf-tags/container-device-interface): a spec is a `.json` or `.yaml` file right in a directory; of a
@@ -11,23 +11,16 @@ all that is wrong with every file that could have had it: one of that kind, or o
 
 from __future__ import annotations
 
-import os
-import stat
 from typing import TYPE_CHECKING, cast
 
-from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, MAX_FILES, SUFFIXES
-from cdigen.errors import DocumentError, FileError, ParseError, one_line, shell_word
+from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
+from cdigen.errors import DocumentError, one_line, shell_word
 from cdigen.findings import Finding, Remedy
 from cdigen.records import Record
-from cdigen.walk import UnfitPathError, open_directory, reopen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from cdigen.cdi.engine_form import Spec
-    from cdigen.schema import Violation
-
-    Load = Callable[[str], tuple[Spec | None, tuple[Violation, ...]]]
 
 _NEAR = 3  # names that an error offers
 _MAX_COMPARED = 1000  # names that are looked at for near ones
@@ -45,13 +38,17 @@ class SpecFile(Record):
         kind: the kind of its devices; None if it cannot be told.
         document: the spec as engines hold it; None if they do not take the file.
         problems: why they do not, one line each, with the path.
+        reason: the same in a clause, without the path.
+        declared: what the file says, also where they do not take it; None if it cannot be read at all.
     """
 
     path: str
     rank: int
     kind: str | None
     document: Mapping[str, object] | None
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    reason: str = ""
+    declared: Mapping[str, object] | None = None
 
 
 class SourcedEdits(Record):
@@ -170,98 +167,6 @@ class Registry:
         places = () if self.directories == DEFAULT_DIRECTORIES else self.directories
         options = "".join(f" --spec-dir {shell_word(directory)}" for directory in places)
         return message, Remedy("see what is there with", (f"cdigen list --all{options}",))
-
-
-def read_registry(directories: Sequence[str], load: Load, *, root: str | None = None) -> Registry:
-    """Return what the directories offer.
-
-    Args:
-        directories: paths, the one that counts more last. One that is not there is empty.
-        load: reads the file at a path as engines do, see `engine_form.read_as_engines`; raises `FileError` or
-            `ParseError`.
-        root: out of which no link of the directories leads; see `cdigen.walk.open_directory`.
-
-    Raises:
-        FileError: a directory cannot be read, or has more than `MAX_FILES` specs.
-    """
-    return Registry(
-        directories,
-        (
-            _read_file(path, rank, load, is_regular=is_regular)
-            for rank, directory in enumerate(directories)
-            for path, is_regular in _find_files(directory, root)
-        ),
-    )
-
-
-def _find_files(directory: str, root: str | None) -> list[tuple[str, bool]]:
-    """Return what has the name of a spec and is no directory, and whether it may be a regular file."""
-    try:
-        with open_directory(directory, root=root) as place, reopen(place) as fd:
-            names = sorted(name for name in os.listdir(fd) if name.endswith(SUFFIXES))
-            modes = [(name, _mode(name, fd, follow=root is None)) for name in names[: MAX_FILES + 1]]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, UnfitPathError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "a NUL character in the path"
-        if isinstance(error, UnfitPathError):
-            reason = error.reason
-        raise FileError(
-            f"cannot read the spec directory {one_line(directory)}: {reason}",
-            hint="name a directory that you may read",
-            subject=one_line(directory),
-        ) from error
-    if len(names) > MAX_FILES:
-        raise FileError(
-            f"{one_line(directory)} has {len(names)} specs, more than {MAX_FILES}",
-            hint="remove what is not needed",
-            subject=one_line(directory),
-        )
-    return [
-        (os.path.join(directory, name), stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFLNK))
-        for name, mode in modes
-        if not stat.S_ISDIR(mode)
-    ]
-
-
-def _mode(name: str, directory: int, *, follow: bool) -> int:
-    """Return the mode of what a name in a directory leads to; of a link if it is not followed; 0 if it is not known.
-
-    A link to a directory is no directory here, as for engines.
-    """
-    try:
-        mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
-        if not (stat.S_ISLNK(mode) and follow):
-            return mode
-        target = os.stat(name, dir_fd=directory).st_mode
-    except OSError:
-        return 0
-    return stat.S_IFCHR if stat.S_ISDIR(target) else target
-
-
-def _read_file(path: str, rank: int, load: Load, *, is_regular: bool) -> SpecFile:
-    name = one_line(path)
-    if not is_regular:
-        # Opening a pipe would wait for someone to write to it.
-        problems: tuple[str, ...] = (f"{name} is not a regular file",)
-        return SpecFile(path=path, rank=rank, kind=None, document=None, problems=problems)
-    try:
-        document, violations = load(path)
-    except FileError as error:
-        return SpecFile(path=path, rank=rank, kind=None, document=None, problems=(str(error),))
-    except ParseError as error:
-        return SpecFile(path=path, rank=rank, kind=None, document=None, problems=(f"{name}::$: {error}",))
-    from cdigen.cdi.engine_form import is_kind
-
-    kind = str((document or {}).get("kind", ""))
-    problems = tuple(f"{name}::{violation.place}: {violation.message}" for violation in violations)
-    return SpecFile(
-        path=path,
-        rank=rank,
-        kind=kind if is_kind(kind) else None,
-        document=None if violations else document,
-        problems=problems,
-    )
 
 
 def _find_devices(file: SpecFile) -> Iterator[tuple[str, Mapping[str, object]]]:

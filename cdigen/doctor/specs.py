@@ -78,7 +78,7 @@ def judge_file(context: Context, spec: FoundSpec, *, is_file: bool = True) -> It
     """
     path = spec.file.path
     if spec.file.problems:
-        message = f"not a valid spec, so engines ignore it: {spec.file.problems[0]}"
+        message = f"not a valid spec, so engines ignore it: {spec.file.reason}"
         remedy = how_to_replace(spec, is_file=is_file)
         yield diagnosis("spec", path, "problem", "invalid-spec", message, remedy)
         return

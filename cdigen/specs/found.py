@@ -5,21 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cdigen.cdi.registry import SpecFile
 from cdigen.cdi.spec_dirs import MAX_FILES, SUFFIXES
 from cdigen.cdi.values import find_in_edits
 from cdigen.diagnosis import UNREADABLE, Diagnosis, diagnosis, run, unreadable
-from cdigen.errors import ParseError, one_line, shell_word
+from cdigen.errors import shell_word
 from cdigen.findings import Remedy
 from cdigen.host import LinkError
 from cdigen.records import Record
-from cdigen.schema import summarise
 from cdigen.specs.header import is_ours
-from cdigen.specs.reading import parse_spec
+from cdigen.specs.on_disk import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cdigen.cdi.registry import SpecFile
     from cdigen.session.context import Context
 
 _VENDORS_HOOKS = ("nvidia-cdi-hook", "nvidia-ctk", "nvidia-container-runtime-hook")
@@ -172,25 +171,14 @@ def read_spec(path: str, data: bytes, mode: int) -> FoundSpec:
         data: its content.
         mode: its permission bits; 0 if they are not known.
     """
-    ours = is_ours(data)
-    document = None
-    try:
-        document, violations = parse_spec(data)
-        problems = (summarise(violations),) if violations else ()
-    except ParseError as error:
-        problems = (one_line(str(error)),)
-    kind = str((document or {}).get("kind", ""))
+    file, ours = read_file(path, data), is_ours(data)
     hooks = tuple(
-        dict.fromkeys(value for _, value in find_in_edits(document, ("hooks", "*", "path")) if isinstance(value, str))
+        dict.fromkeys(
+            value for _, value in find_in_edits(file.declared, ("hooks", "*", "path")) if isinstance(value, str)
+        )
     )
     return FoundSpec(
-        file=SpecFile(
-            path=path,
-            rank=0,
-            kind=kind if kind and (ours or not problems or kind.startswith(_NVIDIA)) else None,
-            document=None if problems else document,
-            problems=problems,
-        ),
+        file=file,
         directory=path.rpartition("/")[0],
         author=_author(path, ours, hooks),
         mode=mode,

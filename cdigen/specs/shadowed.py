@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, MAX_FILES, SUFFIXES
-from cdigen.errors import ParseError, one_line, shell_word
+from cdigen.errors import one_line, shell_word
 from cdigen.findings import Finding, Remedy
 from cdigen.host import HostReadError, LinkError
 from cdigen.host.live import LiveHost
@@ -75,14 +75,13 @@ def _find_others(
             data = view.read(path)
             if data is None or not (b"\\" in data or any(word in data for word in words)):
                 continue
-            from cdigen.cdi.registry import SpecFile
-            from cdigen.specs.reading import parse_spec
-
-            document, violations = parse_spec(data)
-        except (HostReadError, LinkError, ParseError):  # an engine passes it over
+        except (HostReadError, LinkError):  # an engine passes it over
             continue
-        if document is not None and not violations and document["kind"] in kinds:
-            yield SpecFile(path=path, rank=rank, kind=str(document["kind"]), document=document, problems=())
+        from cdigen.specs.on_disk import read_file
+
+        file = read_file(path, data, rank=rank)
+        if file.document is not None and file.kind in kinds:
+            yield file
 
 
 def _our_file(path: str, names: Sequence[str], rank: int) -> SpecFile:
@@ -90,7 +89,7 @@ def _our_file(path: str, names: Sequence[str], rank: int) -> SpecFile:
 
     devices = [{"name": name.partition("=")[2], "containerEdits": {}} for name in names]
     kind = names[0].partition("=")[0]
-    return SpecFile(path=path, rank=rank, kind=kind, document={"devices": devices}, problems=())
+    return SpecFile(path=path, rank=rank, kind=kind, document={"devices": devices})
 
 
 def _judge(registry: Registry, ours: Mapping[str, Sequence[str]], root: str) -> Iterator[Finding]:

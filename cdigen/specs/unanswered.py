@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from cdigen.errors import IncompleteError, ParseError, one_line
+from cdigen.errors import IncompleteError, one_line
 from cdigen.wording import first_of
 
 if TYPE_CHECKING:
@@ -56,17 +56,12 @@ def refuse_to_lose(planned: Planned, output: str, *, root: str | None) -> None:
 
 def _standing_devices(path: str, root: str | None) -> dict[str, set[str]]:
     """Return the device nodes of each device of the spec at `path`; none if it is no spec."""
-    from cdigen.parse.document import MAX_DOCUMENT_BYTES, parse_document
-    from cdigen.schema import find_schema_violations
+    from cdigen.parse.document import MAX_DOCUMENT_BYTES
     from cdigen.specs.files_present import nodes_of
+    from cdigen.specs.on_disk import read_file
     from cdigen.write import read_head
 
     data = read_head(path, MAX_DOCUMENT_BYTES, root=root)
-    try:
-        document = None if data is None else parse_document(data)
-    except ParseError:
-        return {}
-    if document is None or find_schema_violations(document, "cdi"):
-        return {}
-    devices = cast("list[Mapping[str, object]]", cast("dict[str, object]", document)["devices"])
+    document = None if data is None else read_file(path, data).document
+    devices = cast("list[Mapping[str, object]]", [] if document is None else document["devices"])
     return {str(device["name"]): set(nodes_of(device["containerEdits"])) for device in devices}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from cdigen.cdi.registry import read_registry
 from cdigen.cdi.render import render_json
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.errors import DocumentError, ParseError, UsageError, one_line
@@ -22,7 +21,7 @@ from cdigen.parse.document import parse_document
 from cdigen.read import is_descriptor, read_input
 from cdigen.report import emit_bytes, say
 from cdigen.schema import summarise
-from cdigen.specs.reading import parse_spec
+from cdigen.specs.on_disk import read_registry
 from cdigen.wording import count
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def command(devices: tuple[str, ...], spec_dirs: tuple[str, ...], output: str | 
         source = None if is_descriptor(config) else open_config(config, stack)
         path = config if source is None else source.place.path
         document = _parse_config(read_input(config) if source is None else source.data, path)
-        registry = read_registry(spec_dirs or DEFAULT_DIRECTORIES, lambda path: parse_spec(read_input(path)))
+        registry = read_registry(spec_dirs or DEFAULT_DIRECTORIES)
         edits = registry.resolve(devices)
         _warn_of_invalid(registry)
         view = View(LiveHost())

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from cdigen.cdi.registry import read_registry
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.errors import UsageError, one_line
 from cdigen.findings import Finding
@@ -21,12 +20,10 @@ from cdigen.options.shared import (
     take_target,
     with_options,
 )
-from cdigen.read import read_input
 from cdigen.report import emit, emit_json, findings_to_json, format_table, say_findings
 from cdigen.session.planner import plan_target
-from cdigen.specs.on_disk import load_spec
+from cdigen.specs.on_disk import load_spec, read_registry
 from cdigen.specs.outputs import place_below, root_of
-from cdigen.specs.reading import parse_spec
 from cdigen.wording import count
 
 if TYPE_CHECKING:
@@ -180,7 +177,7 @@ def _list_all(target: Target, *, spec_dirs: Sequence[str], as_json: bool) -> int
     directories: Sequence[str] = spec_dirs or DEFAULT_DIRECTORIES
     if root is not None:
         directories = [place_below(root, directory) for directory in directories]
-    registry = read_registry(directories, lambda path: parse_spec(read_input(path, root=root)), root=root)
+    registry = read_registry(directories, root=root)
     findings = tuple(_passed_over(registry))
     devices = [_Device(registry, name) for name in registry.devices()]
     if as_json:

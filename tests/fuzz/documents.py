@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.engine_form import read_as_engines
-from cdigen.cdi.registry import read_registry
 from cdigen.cdi.render import render_json, render_yaml
 from cdigen.cdi.validate import find_violations
 from cdigen.errors import DocumentError, ParseError
@@ -26,6 +25,7 @@ from cdigen.parse.engine_document import format_scalar, parse_as_engines
 from cdigen.parse.nvml import parse_nvml, parse_nvml_value, render_nvml
 from cdigen.plan.header_options import format_choices, parse_choices
 from cdigen.specs.header import header_options, is_ours, may_become_ours, spec_header
+from cdigen.specs.on_disk import read_registry
 from cdigen.specs.reading import parse_spec
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def spec(data: bytes) -> None:
 def registry(data: bytes) -> None:
     """Look up and apply the devices of two specs of one directory; applied twice they are applied once."""
     parts = dict(zip(("a.yaml", "b.json"), data.split(SEPARATOR, 1), strict=False))
-    registry = read_registry((_spec_directory(),), lambda path: parse_spec(parts.get(os.path.basename(path), b"")))
+    registry = read_registry((_spec_directory(),), read=lambda path: parts.get(os.path.basename(path), b""))
     for file in registry.files:
         check_line(*file.problems)
     for name in registry.devices():
@@ -212,5 +212,5 @@ devices:
     intelRdt: {closID: a, l3CacheSchema: b, memBwSchema: c}
     netDevices: [{hostInterfaceName: eth0, name: eth1}]
 """
-    registry = read_registry((_spec_directory(),), lambda path: parse_spec(text if path.endswith("a.yaml") else b""))
+    registry = read_registry((_spec_directory(),), read=lambda path: text if path.endswith("a.yaml") else b"")
     return registry.resolve(registry.devices())

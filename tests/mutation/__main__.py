@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "plan": ("cdigen/plan/*", ("tests/plan", "tests/golden")),
-    "cdi": ("cdigen/cdi/*", ("tests/cdi",)),
+    "cdi": ("cdigen/cdi/*", ("tests/cdi", "tests/specs")),
     "write": ("cdigen/w[ar]*.py", ("tests/write",)),  # walk.py and write.py
     "parse": ("cdigen/parse/*", ("tests/parse",)),
     "discover": ("cdigen/discover/*", ("tests/discover", "tests/golden")),

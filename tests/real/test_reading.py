@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from cdigen.cdi.registry import read_registry
 from cdigen.cdi.validate import find_violations
 from cdigen.errors import ParseError
 from cdigen.parse.document import parse_document
 from cdigen.parse.engine_document import parse_as_engines
+from cdigen.specs.on_disk import read_registry
 from cdigen.specs.reading import find_misreadings, parse_spec
 from tests.cdi.engine_documents import CASES, Case
 from tests.cdi.library import podman_is_older
@@ -59,7 +59,7 @@ def test_podman_and_the_registry_take_the_same_documents(engine: Engine, image_b
     assert int(count[1]) == sum(not is_taken_by_podman(case) for case in ASKED)
     assert "unresolvable CDI devices" not in resolved.stderr
     assert len(taken) > 200
-    registry = read_registry([str(tmp_path)], lambda path: parse_spec(Path(path).read_bytes()))
+    registry = read_registry([str(tmp_path)])
     ours = {Path(file.path).name for file in registry.files if file.document is not None}
     assert ours == {f"{number}{case.suffix}" for number, case in enumerate(ASKED) if case.device is not None}
     assert {*taken} <= {*registry.devices()}

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdigen.cdi.registry import SourcedEdits, read_registry
+from cdigen.cdi.registry import SourcedEdits
 from cdigen.cdi.spec_dirs import MAX_FILES
 from cdigen.errors import CdigenError, DocumentError, FileError
-from cdigen.specs.reading import parse_spec
+from cdigen.specs.on_disk import read_registry
 from tests.work import calls_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cdigen.cdi.engine_form import Spec
     from cdigen.cdi.registry import Registry
-    from cdigen.schema import Violation
 
 SEE = "see what is there with: cdigen list --all --spec-dir low --spec-dir high"
 
@@ -30,13 +28,6 @@ def spec(*names: str, kind: str = "example.com/gpu", **more: object) -> dict[str
     """Return a spec whose devices set a variable to their names."""
     devices = [{"name": name, "containerEdits": {"env": [f"D={name}"]}} for name in names]
     return {"cdiVersion": "0.6.0", "kind": kind, "devices": devices, **more}
-
-
-def load(path: str) -> tuple[Spec | None, tuple[Violation, ...]]:
-    try:
-        return parse_spec(Path(path).read_bytes())
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}") from error
 
 
 @pytest.fixture
@@ -51,7 +42,7 @@ def make(*files: tuple[str, object]) -> Registry:
     for name, content in files:
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(content if isinstance(content, str) else json.dumps(content))
-    return read_registry(("low", "high"), load)
+    return read_registry(("low", "high"))
 
 
 def sources(registry: Registry, *names: str) -> list[str]:
@@ -101,7 +92,7 @@ def test_the_later_directory_counts_device_by_device(place: Path) -> None:
 def test_a_directory_that_is_given_twice_does_not_dispute_with_itself(place: Path) -> None:
     make(("low/a.json", spec("one")))
 
-    assert sources(read_registry(("low", "low"), load), "example.com/gpu=one") == ["low/a.json", "example.com/gpu=one"]
+    assert sources(read_registry(("low", "low")), "example.com/gpu=one") == ["low/a.json", "example.com/gpu=one"]
 
 
 def test_a_device_in_two_files_of_one_directory_is_not_resolved_and_the_others_are(place: Path) -> None:
@@ -145,7 +136,7 @@ def test_only_files_right_in_the_directory_with_an_engine_s_suffix_are_read(plac
     Path("low/dir.yaml").mkdir()
     make(("low/dir.yaml/inner.json", spec("inner")), ("low/.hidden.json", spec("one")))
 
-    registry = read_registry(("low",), load)
+    registry = read_registry(("low",))
 
     assert [(file.path, file.problems) for file in registry.files] == [("low/.hidden.json", ())]
     assert registry.devices() == ("example.com/gpu=one",)
@@ -158,12 +149,12 @@ def test_a_link_is_read_whatever_it_is_a_link_to(place: Path) -> None:
     Path("specs/dir.json").symlink_to("..")
     os.mkfifo("specs/pipe.json")
 
-    registry = read_registry(("low",), load)
+    registry = read_registry(("low",))
 
     assert [(file.path, file.problems) for file in registry.files] == [
         ("low/a.json", ()),
         ("low/dir.json", ("low/dir.json is not a regular file",)),
-        ("low/gone.json", ("cannot read low/gone.json: No such file or directory",)),
+        ("low/gone.json", ("cannot read low/gone.json: No such file or directory; check the path",)),
         ("low/pipe.json", ("low/pipe.json is not a regular file",)),
     ]
 
@@ -222,7 +213,7 @@ def test_every_device_that_cannot_be_had_is_named(place: Path) -> None:
 
 
 def test_no_directory_at_all_has_no_device(place: Path) -> None:
-    registry = read_registry(("low", "high"), load)
+    registry = read_registry(("low", "high"))
 
     assert (registry.files, registry.devices()) == ((), ())
 
@@ -276,7 +267,7 @@ def test_a_directory_that_cannot_be_read_is_an_error(place: Path) -> None:
     Path("file").write_text("")
     for directory, reason in (("file", "Not a directory"), ("a\0b", "a NUL character in the path")):
         with pytest.raises(FileError) as caught:
-            read_registry((directory,), load)
+            read_registry((directory,))
         shown = directory.replace("\0", "\\x00")
         assert str(caught.value) == (
             f"cannot read the spec directory {shown}: {reason}; name a directory that you may read"
@@ -289,15 +280,15 @@ def test_a_directory_of_very_many_specs_is_refused(place: Path) -> None:
         os.symlink("x", f"low/{number}.json")
 
     with pytest.raises(FileError) as caught:
-        read_registry(("low",), load)
+        read_registry(("low",))
     assert str(caught.value) == "low has 4097 specs, more than 4096; remove what is not needed"
 
 
 def test_an_error_of_the_reader_s_own_is_not_hidden(place: Path) -> None:
     make(("low/a.json", spec("one")))
 
-    def fail(path: str) -> tuple[Spec | None, tuple[Violation, ...]]:
+    def fail(path: str) -> bytes:
         raise CdigenError(path)
 
     with pytest.raises(CdigenError):
-        read_registry(("low",), fail)
+        read_registry(("low",), read=fail)
