@@ -147,17 +147,27 @@ class RecordingHost(Host):
         """What was noted so far, by path, as in the document, but with the directories that others imply."""
         return self._entries
 
-    def to_document(self, *, driver_root: str, dev_root: str | None, note: str = "") -> dict[str, object]:
+    def to_document(
+        self,
+        *,
+        driver_root: str,
+        dev_root: str | None,
+        note: str = "",
+        generated: Mapping[str, object] | None = None,
+    ) -> dict[str, object]:
         """Return the snapshot document of everything that was asked, sorted by path.
 
         Args:
             driver_root: see `cdigen.host.snapshot.Snapshot`.
             dev_root: likewise.
             note: free text for the reader, e.g. where the facts come from.
+            generated: likewise.
         """
         document: dict[str, object] = {"cdigen_snapshot": FORMAT}
         if note:
             document["note"] = note
+        if generated is not None:
+            document["generated"] = generated
         document["driver_root"] = driver_root
         if dev_root is not None:
             document["dev_root"] = dev_root

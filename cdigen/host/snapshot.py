@@ -33,12 +33,14 @@ class Snapshot(Record):
         driver_root: the directory on the host that holds the driver's files.
         dev_root: the directory on the host that holds `dev/`; None if discovery is to choose.
         note: free text for the reader.
+        generated: of a record, what was asked and which specs were made of the answers; None if it is not one.
     """
 
     host: SnapshotHost
     driver_root: str
     dev_root: str | None
     note: str
+    generated: Mapping[str, object] | None = None
 
 
 class SnapshotHost(Host):
@@ -206,6 +208,7 @@ def load_snapshot(data: bytes, name: str) -> Snapshot:
         driver_root=str(fields.get("driver_root", "/")),
         dev_root=cast("str | None", fields.get("dev_root")),
         note=str(fields.get("note", "")),
+        generated=cast("Mapping[str, object] | None", fields.get("generated")),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, cast
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
     from cdigen.session.session import Session
     from cdigen.session.target import Target
-
-_ASKED = re.compile(r"modes ([a-z]+(?:,[a-z]+)*); nvml (auto|never|always)(?:;|$)")
 
 
 class Questions(Record):
@@ -124,10 +121,15 @@ class Recorder:
         """
         paths = [one_line(os.path.abspath(path)) for path in specs]
         digests = [sha256(data).hexdigest() for data in specs.values()]
+        questions = Questions.of(modes, self._ask_nvml)
         document = self._recording.to_document(
             driver_root=self.session.driver_root,
             dev_root=self.session.dev_root,
-            note=_format_note(Questions.of(modes, self._ask_nvml), zip(digests, paths, strict=True)),
+            generated={
+                "modes": list(questions.modes),
+                "nvml": questions.ask_nvml,
+                "specs": dict(zip(paths, digests, strict=True)),
+            },
         )
         header = record_header(paths)
         head = render_yaml({**document, "entries": {}}, header, compact=True).removesuffix(b" {}\n") + b"\n"
@@ -145,17 +147,8 @@ class Recorder:
         )
 
 
-def _format_note(questions: Questions, digests: Iterable[tuple[str, str]]) -> str:
-    asked = f"modes {','.join(questions.modes)}; nvml {questions.ask_nvml}"
-    return "; ".join([asked, *(f"sha256 {digest} {path}" for digest, path in digests)])
-
-
-def parse_note(note: str) -> Questions | None:
-    """Return what was asked for the record that has this note; None if it is not the note of a record."""
-    match = _ASKED.match(note)
-    if match is None:
+def questions_of(generated: Mapping[str, object] | None) -> Questions | None:
+    """Return what was asked for the record that has this field; None if it is none, or one of another version."""
+    if generated is None or not set(modes := cast("list[str]", generated["modes"])) <= set(MODES):
         return None
-    modes = match[1].split(",")
-    if not set(modes) <= set(MODES) or len(set(modes)) < len(modes):
-        return None
-    return Questions.of(modes, cast("AskNvml", match[2]))
+    return Questions.of(modes, cast("AskNvml", generated["nvml"]))

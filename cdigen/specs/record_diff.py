@@ -20,7 +20,7 @@ from cdigen.session.planner import Planner
 from cdigen.session.target import open_session
 from cdigen.specs.header import RECORD
 from cdigen.specs.questions import Asked, ask_everything
-from cdigen.specs.record import parse_note
+from cdigen.specs.record import questions_of
 from cdigen.wording import count
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run_facts_diff(target: Target, *, facts: str, as_json: bool) -> int:
     if target.snapshot is None and target.driver_root is None:
         session = session.at(record.driver_root, target.dev_root or record.dev_root)
     recording = RecordingHost(session.host)
-    asked = _ask(session.through(recording), target, parse_note(record.note))
+    asked = _ask(session.through(recording), target, questions_of(record.generated))
     now = _entries_now(recording, session.host, record.host.entries)
     with_gone = target.snapshot is None or asked.is_complete
     result = compare_entries(record.host.entries, now, with_gone=with_gone)

@@ -128,11 +128,11 @@ def test_a_spec_that_changes_takes_the_record_with_it(device: str, make_case: Ca
     report = json.loads(run.out)
     assert find_schema_violations(report, "report") == ()
     assert (report["record"]["file"], report["record"]["state"]) == (str(case.record), "wrote")
-    note = safe_load(case.record.read_bytes())["note"].split("; ")
-    assert note[:2] == [f"modes {MODES}", "nvml auto"]
+    generated = safe_load(case.record.read_bytes())["generated"]
+    assert (generated["modes"], generated["nvml"]) == (MODES.split(","), "auto")
     modes = [mode for mode in MODES.split(",")[1:] if (device, mode) != ("gone", "gds")]
     specs = [case.spec, *(case.spec.parent / f"nvidia-{mode}.yaml" for mode in modes)]
-    assert note[2:] == [f"sha256 {sha256(path.read_bytes()).hexdigest()} {path}" for path in specs]
+    assert generated["specs"] == {str(path): sha256(path.read_bytes()).hexdigest() for path in specs}
     assert case.changes() == []
 
 
