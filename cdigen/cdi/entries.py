@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Entries = dict[tuple[str, str], str]
-"""What an entry is and its name in the container, and its value as text."""
+
+class EntryKey(NamedTuple):
+    """Which entry of a spec it is.
+
+    Attributes:
+        title: what it is, in words, with the device that it belongs to.
+        name: its name in the container; "" for what has none.
+        what: what it is: "env", "mount", "node", or the key of the spec; "" for the device itself.
+        device: the name of the device that it belongs to; None for what every container gets.
+    """
+
+    title: str
+    name: str
+    what: str
+    device: str | None
+
+    @property
+    def text(self) -> str:
+        """The title and the name."""
+        return f"{self.title} {self.name}" if self.name else self.title
+
+
+Entries = dict[EntryKey, str]
+"""The value of each entry, as text."""
 
 
 def entries_of(document: Mapping[str, object]) -> Entries:
@@ -16,36 +38,41 @@ def entries_of(document: Mapping[str, object]) -> Entries:
     return dict(_entries(document))
 
 
-def _entries(document: Mapping[str, object]) -> Iterator[tuple[tuple[str, str], str]]:
+def _key(what: str, name: str = "", *, device: str | None = None) -> EntryKey:
+    title = ", ".join(filter(None, ("" if device is None else f"device {device}", what)))
+    return EntryKey(title, name, what, device)
+
+
+def _entries(document: Mapping[str, object]) -> Iterator[tuple[EntryKey, str]]:
     for key, value in document.items():
         if key == "containerEdits":
-            yield from _edits("", value)
+            yield from _edits(value, None)
         elif key == "devices":
             for device in cast("list[dict[str, object]]", value):
-                name = f"device {device['name']}"
-                yield (name, ""), "offered"
-                yield from _edits(f"{name}, ", device["containerEdits"])
+                name = cast("str", device["name"])
+                yield _key("", device=name), "offered"
+                yield from _edits(device["containerEdits"], name)
                 for other in device.keys() - {"name", "containerEdits"}:
-                    yield (f"{name}, {other}", ""), _text(device[other])
+                    yield _key(other, device=name), _text(device[other])
         else:
-            yield (key, ""), _text(value)
+            yield _key(key), _text(value)
 
 
-def _edits(prefix: str, edits: object) -> Iterator[tuple[tuple[str, str], str]]:
+def _edits(edits: object, device: str | None) -> Iterator[tuple[EntryKey, str]]:
     for key, value in cast("dict[str, object]", edits).items():
         if key == "env":
             for variable in cast("list[str]", value):
                 name, _, text = variable.partition("=")
-                yield (f"{prefix}env", name), text
+                yield _key("env", name, device=device), text
         elif key in ("mounts", "deviceNodes"):
             what, name_key = ("mount", "containerPath") if key == "mounts" else ("node", "path")
             for item in cast("list[dict[str, object]]", value):
                 rest = {k: item[k] for k in sorted(item) if k != name_key}
                 if isinstance(mode := rest.get("fileMode"), int):
                     rest["fileMode"] = f"{mode:04o}"
-                yield (f"{prefix}{what}", cast("str", item[name_key])), _text(rest)
+                yield _key(what, cast("str", item[name_key]), device=device), _text(rest)
         else:
-            yield (f"{prefix}{key}", ""), _text(value)
+            yield _key(key, device=device), _text(value)
 
 
 def _text(value: object) -> str:

@@ -32,13 +32,13 @@ from cdigen.specs.renewal import how_to_renew
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from cdigen.cdi.entries import EntryKey
     from cdigen.diagnosis import Diagnosis, Level
     from cdigen.errors import FailedRead
     from cdigen.findings import Finding
     from cdigen.session.context import Context
     from cdigen.specs.found import FoundSpec
 
-_DEVICE = "device "  # in the names of entries
 _CREATE_NODES = run(
     "cdigen nodes --create", hint="create what is gone; where it is gone for good, regenerate the spec instead"
 )
@@ -156,27 +156,24 @@ def _compare(context: Context, spec: FoundSpec, rebuilt: Rebuilt) -> Iterator[Di
     found = (*_compare_mounts(context, spec, rebuilt), *lost, *_compare_devices(spec, rebuilt))
     yield from found
     differing = _find_other_entries(document, rebuilt.document)
-    told = {("node", str(node["path"])) for path in nodes for node in common[path]}
-    differing = [entry for entry in differing if entry not in told]
+    told = {str(node["path"]) for path in nodes for node in common[path]}
+    differing = [key for key in differing if key.device is not None or key.what != "node" or key.name not in told]
     if len(found) > len(lost):  # these are told already
-        differing = [(what, name) for what, name in differing if what != "mount" and not what.startswith(_DEVICE)]
+        differing = [key for key in differing if key.device is None and key.what != "mount"]
     if differing:
-        entries = [" ".join(key).rstrip() for key in differing]
-        message = f"differs from what would be written now in {names_of(entries)} (see: cdigen diff)"
+        message = (
+            f"differs from what would be written now in {names_of([key.text for key in differing])} (see: cdigen diff)"
+        )
         yield diagnosis("spec", path, "warning", "differs", message, regenerate)
 
 
-def _find_other_entries(document: Mapping[str, object], rebuilt: Mapping[str, object]) -> list[tuple[str, str]]:
+def _find_other_entries(document: Mapping[str, object], rebuilt: Mapping[str, object]) -> list[EntryKey]:
     """Return the entries that differ, but not those of devices with other nodes, which are judged as a whole."""
     old, new = entries_of(document), entries_of(rebuilt)
     devices = _devices(document).items() & _devices(rebuilt).items()
     same = {name for name, _ in devices}
     differing = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-    return [
-        (what, name)
-        for what, name in differing
-        if not what.startswith(_DEVICE) or what.removeprefix(_DEVICE).partition(",")[0] in same
-    ]
+    return [key for key in differing if key.device is None or key.device in same]
 
 
 def _compare_mounts(context: Context, spec: FoundSpec, rebuilt: Rebuilt) -> Iterator[Diagnosis]:

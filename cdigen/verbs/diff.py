@@ -90,13 +90,13 @@ def command(
             {
                 "spec": spec,
                 "changes": [
-                    {"entry": what, "name": name, "old": before, "new": after}
-                    for (what, name), before, after in changes
+                    {"entry": key.title, "name": key.name, "old": before, "new": after}
+                    for key, before, after in changes
                 ],
                 "findings": findings_to_json(planned.findings),
             },
         )
     else:
         say_findings(planned.findings)
-        emit(*(format_change(" ".join(filter(None, key)), before, after) for key, before, after in changes))
+        emit(*(format_change(key.text, before, after) for key, before, after in changes))
     return 1 if changes else 0

@@ -26,7 +26,7 @@ DOCUMENT = {
 
 
 def test_every_entry_has_what_it_is_its_name_in_the_container_and_its_value() -> None:
-    assert entries_of(DOCUMENT) == {
+    assert {(key.title, key.name): value for key, value in entries_of(DOCUMENT).items()} == {
         ("cdiVersion", ""): "0.6.0",
         ("kind", ""): "vendor.com/class",
         ("annotations", ""): "b=2 a=x,1",
@@ -49,3 +49,22 @@ def test_the_order_of_entries_and_of_keys_does_not_count() -> None:
         for device in reversed(DOCUMENT["devices"])  # type: ignore[call-overload]
     ]
     assert entries_of(reordered) == entries_of(DOCUMENT)
+
+
+def test_a_key_tells_what_an_entry_is_and_of_which_device() -> None:
+    keys = {key.text: (key.what, key.device) for key in entries_of(DOCUMENT)}
+
+    assert keys == {
+        "cdiVersion": ("cdiVersion", None),
+        "kind": ("kind", None),
+        "annotations": ("annotations", None),
+        "device one": ("", "one"),
+        "device one, node /dev/one": ("node", "one"),
+        "device one, env ONE": ("env", "one"),
+        "device one, annotations": ("annotations", "one"),
+        "device none": ("", "none"),
+        "device none, env EMPTY": ("env", "none"),
+        "mount /in": ("mount", None),
+        "node /dev/all": ("node", None),
+        "additionalGids": ("additionalGids", None),
+    }
