@@ -38,9 +38,7 @@ def build_class_plan(devices: ClassDevices, options: BuildOptions) -> Plan:
         devices=planned,
         nodes=(),
         mounts=tuple(
-            PlannedMount(
-                host_path=file.host_path, container_path=path, options=MOUNT_OPTIONS, source=file, why=file.why
-            )
+            PlannedMount(host_path=file.host_path, container_path=path, options=MOUNT_OPTIONS, source=file)
             for file in sorted(devices.files, key=lambda file: file.container_paths)
             for path in file.container_paths
         ),

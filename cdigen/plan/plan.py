@@ -46,14 +46,19 @@ class PlannedMount(Record):
     Attributes:
         host_path, container_path, options: as in the spec.
         source: the fact that it comes from.
-        why: why it is mounted under this name; one line.
+        named: what there is to say of this mount beside the source's own reason; one line, "" for nothing.
     """
 
     host_path: str
     container_path: str
     options: tuple[str, ...]
     source: Library | DriverFile | Socket
-    why: str
+    named: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why it is mounted under this name; one line."""
+        return "; ".join(filter(None, (self.source.why, self.named)))
 
 
 class PlannedEnv(Record):
@@ -193,7 +198,6 @@ def _all_mounts(
                 container_path=path,
                 options=MOUNT_OPTIONS,
                 source=file,
-                why=file.why,
             )
     for socket in inventory.sockets:
         if socket.problem:
@@ -204,7 +208,6 @@ def _all_mounts(
                 container_path=socket.container_path,
                 options=SOCKET_OPTIONS,
                 source=socket,
-                why=socket.why,
             )
         else:
             left_out.setdefault(
@@ -243,7 +246,6 @@ def _not_chosen(group: str) -> str:
 
 
 def _library_mounts(library: Library, directories: tuple[str, ...], needed_by: str) -> Iterator[PlannedMount]:
-    why = "; ".join(filter(None, (library.why, needed_by)))
     for directory in directories:
         for name in library.names:
             yield PlannedMount(
@@ -251,7 +253,7 @@ def _library_mounts(library: Library, directories: tuple[str, ...], needed_by: s
                 container_path="/".join(filter(None, (directory, name.subdir, name.name))),
                 options=MOUNT_OPTIONS,
                 source=library,
-                why=f"{why}; by {name.why}",
+                named="; ".join(filter(None, (needed_by, f"by {name.why}"))),
             )
     for path in library.absolute_paths:
         yield PlannedMount(
@@ -259,7 +261,7 @@ def _library_mounts(library: Library, directories: tuple[str, ...], needed_by: s
             container_path=path,
             options=MOUNT_OPTIONS,
             source=library,
-            why=f"{why}; a configuration file names this path",
+            named="; ".join(filter(None, (needed_by, "a configuration file names this path"))),
         )
 
 

@@ -15,7 +15,7 @@ from cdigen.report import emit, emit_json, findings_to_json, left_out_to_json
 from cdigen.session.planner import plan_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from cdigen.facts import DeviceNode, Driver, Inventory, LeftOut
     from cdigen.findings import Finding
@@ -68,10 +68,11 @@ def command(patterns: tuple[str, ...], as_json: bool, **values: Any) -> int:
             },
         )
     else:
+        named = {mount.container_path: mount.named for mount in plan.mounts}
         about = _about_driver(driver, glibc, glibc_by_group) if driver else [f"{plan.kind}, which needs no driver"]
         emit(
             *about,
-            *(line for file in files for line in _about_file(file)),
+            *(line for file in files for line in _about_file(file, named)),
             *(line for node in nodes for line in _about_node(node)),
             *(line for v in env for line in ("", f"env {v['name']}={v['value']}", f"  why          {v['why']}")),
             *_about_left_out(left_out),
@@ -218,7 +219,7 @@ def _about_driver(driver: Driver, glibc: str | None, by_group: dict[str, str]) -
     ]
 
 
-def _about_file(file: Json) -> list[str]:
+def _about_file(file: Json, named: Mapping[str, str]) -> list[str]:
     title = str(file["hostPath"]).rpartition("/")[2]
     group = f", {file['group']}" if file["group"] else ""
     lines = [
@@ -234,8 +235,8 @@ def _about_file(file: Json) -> list[str]:
         lines.append(f"  names        {wanted}")  # noqa: PERF401 - a line a thing reads better
     for mount in _dicts(file["mounts"]):
         lines.append(f"  mounted at   {mount['containerPath']}")
-        if mount["why"] != file["why"]:
-            lines[-1] += f" ({mount['why'].removeprefix(str(file['why']) + '; ')})"
+        if named[mount["containerPath"]]:
+            lines[-1] += f" ({named[mount['containerPath']]})"
     return lines
 
 
