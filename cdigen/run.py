@@ -43,16 +43,17 @@ class _ClickError(UsageError):
 
     def __init__(self, error: click.ClickException) -> None:
         context = getattr(error, "ctx", None)
+        said = one_line(error.format_message())
+        self._stop = "" if said.endswith("?") else "."
         super().__init__(
-            one_line(error.format_message()).removesuffix("."),
+            said.removesuffix("."),
             commands=(f"{context.command_path} --help",) if context else (),
             code=_USAGE_CODES.get(type(error).__name__, ""),
         )
         self.exit_code = error.exit_code
 
     def __str__(self) -> str:
-        stop = "" if self.message.endswith("?") else "."
-        return f"{self.message}{stop}" + "".join(f" Try '{command}'." for command in self.remedy.commands)
+        return f"{self.message}{self._stop}" + "".join(f" Try '{command}'." for command in self.remedy.commands)
 
 
 def run(arguments: list[str]) -> int:

@@ -64,7 +64,7 @@ def check_units(context: Context, answer: Answer | None, *, has_ours: bool) -> t
     if answer.failure is not None:
         look = run("systemctl status cdigen.service")
         return (diagnosis("systemd", "systemctl", "unknown", "systemctl-failed", answer.failure, look),)
-    units = parse_units(answer.text)
+    units = parse_units(answer.output)
     found = [_judge_ours(name, units.get(name, {})) for name in OURS]
     enabled = [name for name in VENDORS_UNITS if units.get(name, {}).get("UnitFileState") in _ENABLED]
     if enabled:

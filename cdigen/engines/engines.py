@@ -129,9 +129,9 @@ def _is_program(system: View, path: str) -> bool:
 def _release(answer: Answer) -> _Release:
     if answer.failure is not None:
         return _Release(failure=answer.failure)
-    match = _VERSION.search(answer.text)
+    match = _VERSION.search(answer.output)
     if match is None:
-        return _Release(failure=f"no version in {answer.text[:60]!r}")
+        return _Release(failure=f"no version in {answer.output[:60]!r}")
     return _Release(text=match[1], key=(int(match[2]), int(match[3])))
 
 

@@ -34,12 +34,12 @@ class Answer(Record):
     """What a program said.
 
     Attributes:
-        text: its standard output.
-        failure: why there is nothing to be read in `text`, with the first line of its standard error; None if it ended
+        output: what it wrote to standard output.
+        failure: why there is nothing to be read in it, with the first line of its standard error; None if it ended
             with status 0.
     """
 
-    text: str
+    output: str
     failure: str | None
 
 
@@ -76,7 +76,7 @@ def run_programs(commands: Sequence[tuple[str, ...]], *, timeout: float = TIMEOU
                 )
             )
         except OSError as error:
-            started.append(Answer(text="", failure=error.strerror or str(error)))
+            started.append(Answer(output="", failure=error.strerror or str(error)))
     return tuple(one if isinstance(one, Answer) else _finish(one, deadline, timeout) for one in started)
 
 
@@ -87,9 +87,9 @@ def _finish(process: subprocess.Popen[bytes], deadline: float, timeout: float) -
         data, errors = _read(process, deadline)
         code = process.wait(max(_GRACE, deadline - time.monotonic()))
     except (TimeoutError, subprocess.TimeoutExpired):
-        return Answer(text="", failure=f"no answer within {timeout:g} s")
+        return Answer(output="", failure=f"no answer within {timeout:g} s")
     except OverflowError:
-        return Answer(text="", failure=f"an answer of more than {MAX_OUTPUT} bytes")
+        return Answer(output="", failure=f"an answer of more than {MAX_OUTPUT} bytes")
     finally:
         with suppress(OSError):  # also of one that ended: what it started may hang
             os.killpg(process.pid, signal.SIGKILL)
@@ -99,8 +99,8 @@ def _finish(process: subprocess.Popen[bytes], deadline: float, timeout: float) -
     if code != 0:
         lines = errors.decode(errors="replace").strip().splitlines()
         said = f": {lines[0][:_MAX_SHOWN]}" if lines else ""
-        return Answer(text="", failure=f"ended with exit code {code}{said}")
-    return Answer(text=data.decode(errors="replace"), failure=None)
+        return Answer(output="", failure=f"ended with exit code {code}{said}")
+    return Answer(output=data.decode(errors="replace"), failure=None)
 
 
 def own_environment(caller: Mapping[str, str], uid: int) -> dict[str, str]:

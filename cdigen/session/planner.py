@@ -51,6 +51,11 @@ class Planned(Record):
     @property
     def summary(self) -> str:
         """What is in it, in words."""
+        return ", ".join(self.contents)
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """What is in it, a part of `summary` each; the first is what it is of."""
         parts = []
         if self.inventory is not None:
             parts.append(f"driver {self.inventory.driver.version}")
@@ -61,7 +66,7 @@ class Planned(Record):
             parts += [count(len(self.plan.devices), "device"), count(len(nodes), "node")]
         if self.plan.mounts:
             parts.append(count(len(self.plan.mounts), "mount"))
-        return ", ".join(parts)
+        return tuple(parts)
 
 
 class Planner:

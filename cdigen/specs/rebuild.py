@@ -65,7 +65,7 @@ class Rebuilder:
         summary = planned.summary
         if is_wide:  # these two follow from the names and the mode
             document |= {key: value for key, value in (spec.file.document or {}).items() if key in _OF_THE_CHOICES}
-            summary = f"{summary.partition(',')[0]}; NVML alone tells which devices its names mean"
+            summary = f"{planned.contents[0]}; NVML alone tells which devices its names mean"
         options = format_choices(choices)
         unsure, unproven = _names_without_nvml(planned.inventory)
         output = "" if spec.file.path == DEFAULT_OUTPUT else f" --output {shell_word(spec.file.path)}"

@@ -23,7 +23,7 @@ def engines_of(entries: Entries, *answers: str | Answer) -> tuple[list[str], tup
     """Return the lines and engines of a host whose programs answer so, in the order of the catalog."""
     context = context_of(entries)
     programs = find_programs(context.views.system)
-    given = [answer if isinstance(answer, Answer) else Answer(text=answer, failure=None) for answer in answers]
+    given = [answer if isinstance(answer, Answer) else Answer(output=answer, failure=None) for answer in answers]
     assert not given or len(given) == len(programs)
     found, engines = check_engines(context, programs, given)
     return lines(found), engines
@@ -417,7 +417,7 @@ def test_a_program_that_does_not_tell_its_version_is_unknown() -> None:
 
     for answer, why in (
         ("hello\x1b[31m", "no version in 'hello\\x1b[31m'"),
-        (Answer(text="", failure="no answer within 2 s"), "no answer within 2 s"),
+        (Answer(output="", failure="no answer within 2 s"), "no answer within 2 s"),
     ):
         found, engines = engines_of(entries, answer)
         assert found == [f"unknown engine podman: /usr/bin/podman: {why}{rest}"]

@@ -75,7 +75,7 @@ def test_whichever_read_fails_nothing_else_is_called_right_or_wrong() -> None:
 def test_what_cannot_be_read_is_unknown(closed: str, subject: str) -> None:
     entries = {path: entry for path, entry in a_machine().items() if not path.startswith(f"{closed}/")}
     host = host_of({**entries, closed: unreadable(kind="dir")})
-    answer = Answer(text="", failure="not run")
+    answer = Answer(output="", failure="not run")
     found = diagnose(
         context_of(host, runner=lambda commands: tuple(answer for _ in commands)),
         Rebuilder(Target(ask_nvml="never"), Session(host)),

@@ -25,7 +25,9 @@ def test_programs_get_their_arguments_and_a_clean_environment(tmp_path: Path) ->
     program = script(tmp_path / "program", 'echo "$@"; pwd; env | grep -v ^PWD= | grep -v ^SHLVL= | grep -v ^_= | sort')
 
     assert run_programs([(program, "--version", "a b; c")]) == (
-        Answer(text=f"--version a b; c\n/\nHOME={home}\nLC_ALL=C\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n", failure=None),
+        Answer(
+            output=f"--version a b; c\n/\nHOME={home}\nLC_ALL=C\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n", failure=None
+        ),
     )
 
 
@@ -37,11 +39,11 @@ def test_a_program_that_fails_says_how(tmp_path: Path) -> None:
     closed.write_text("#!/bin/sh\n")
 
     assert run_programs([(failing,), (telling,), (long,), (str(closed),), (str(tmp_path / "none"),)]) == (
-        Answer(text="", failure="ended with exit code 3"),
-        Answer(text="", failure="ended with exit code 125: no home"),
-        Answer(text="", failure=f"ended with exit code 1: {'x' * 200}"),
-        Answer(text="", failure="Permission denied"),
-        Answer(text="", failure="No such file or directory"),
+        Answer(output="", failure="ended with exit code 3"),
+        Answer(output="", failure="ended with exit code 125: no home"),
+        Answer(output="", failure=f"ended with exit code 1: {'x' * 200}"),
+        Answer(output="", failure="Permission denied"),
+        Answer(output="", failure="No such file or directory"),
     )
 
 
@@ -70,8 +72,8 @@ def test_programs_that_hang_are_ended_together_with_what_they_started(tmp_path: 
     answers = run_programs([(hanging,), (leaving,), (hanging,), (quick,)], timeout=0.4)
 
     assert time.monotonic() - start < 1
-    late = Answer(text="", failure="no answer within 0.4 s")
-    assert answers == (late, late, late, Answer(text="2\n", failure=None))
+    late = Answer(output="", failure="no answer within 0.4 s")
+    assert answers == (late, late, late, Answer(output="2\n", failure=None))
     time.sleep(1.2)
     assert not left.exists()
 
@@ -79,5 +81,5 @@ def test_programs_that_hang_are_ended_together_with_what_they_started(tmp_path: 
 def test_a_program_that_says_too_much_is_ended(tmp_path: Path) -> None:
     program, other = script(tmp_path / "program", "exec yes"), script(tmp_path / "other", "exec yes >&2")
 
-    answer = Answer(text="", failure=f"an answer of more than {MAX_OUTPUT} bytes")
+    answer = Answer(output="", failure=f"an answer of more than {MAX_OUTPUT} bytes")
     assert run_programs([(program,), (other,)]) == (answer, answer)

@@ -103,7 +103,7 @@ ENABLE = "systemctl enable --now cdigen.service cdigen.path"
 def units_of(*, has_ours: bool = True, **states: str) -> list[str]:
     names = {"service": "cdigen.service", "path": "cdigen.path", "vendors": "nvidia-cdi-refresh.service"}
     blocks = [f"Id={name}\n{states.get(key, ABSENT)}" for key, name in names.items()]
-    answer = Answer(text="\n".join(blocks), failure=None)
+    answer = Answer(output="\n".join(blocks), failure=None)
     return lines(check_units(context_of(BOOTED, runner=no_answers), answer, has_ours=has_ours))
 
 
@@ -168,7 +168,7 @@ def test_the_vendors_service_is_right_where_no_spec_of_ours_is_hidden() -> None:
 
 
 def test_without_systemd_or_its_answer_units_are_not_known() -> None:
-    late = Answer(text="", failure="no answer within 2 s")
+    late = Answer(output="", failure="no answer within 2 s")
 
     assert lines(check_units(context_of(BOOTED, runner=no_answers), late, has_ours=True)) == [
         "unknown systemd systemctl: no answer within 2 s -> systemctl status cdigen.service"

@@ -80,7 +80,7 @@ def engines(data: bytes) -> None:
     context = _context(entries | {path: _file(config) for path in paths})
     programs = find_programs(context.views.system)
     assert len(programs) == len(ENGINES)
-    answer = Answer(text=version.decode(errors="replace"), failure=None)
+    answer = Answer(output=version.decode(errors="replace"), failure=None)
     lines, _ = check_engines(context, programs, [answer] * len(programs))
     _check_diagnoses(lines)
 
@@ -99,7 +99,7 @@ def host_texts(data: bytes) -> None:
 def units(data: bytes) -> None:
     """Read what systemctl says of units."""
     context = _context({"/run/systemd/system": {"kind": "dir"}, "/usr/bin/systemctl": _file(b"")})
-    answer = Answer(text=data.decode(errors="replace"), failure=None)
+    answer = Answer(output=data.decode(errors="replace"), failure=None)
     _check_diagnoses(check_units(context, answer, has_ours=True))
 
 
