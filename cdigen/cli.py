@@ -10,6 +10,7 @@ import click
 from cdigen import __version__
 from cdigen.options.variables import find_unknown_variables, name_variables
 from cdigen.report import say_findings
+from cdigen.wording import did_you_mean
 
 VERBS = {
     "check": "Tell whether the spec that the engines will use is still true of this host.",
@@ -36,11 +37,27 @@ def load_verb(name: str) -> click.Command:
     return verb
 
 
+class NoSuchCommand(click.UsageError):
+    """No verb has the name; versions of click before 8.4 have no error of their own for that."""
+
+    def __init__(self, name: str, ctx: click.Context) -> None:
+        from difflib import get_close_matches
+
+        super().__init__(f"No such command {name!r}.{did_you_mean(get_close_matches(name, VERBS))}", ctx)
+
+
 class _Verbs(click.Group):
     """The verbs, none of which is loaded to be listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            raise NoSuchCommand(args[0], ctx)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return load_verb(cmd_name) if cmd_name in VERBS else None

@@ -124,6 +124,12 @@ def say(level: str, message: str) -> None:
         sys.stderr.write(prefix + one_line(message) + "\n")
 
 
+def say_help(text: str) -> None:
+    """Write the help to standard error, where nothing else was asked for."""
+    with suppress(OSError):
+        sys.stderr.write(f"{text}\n")
+
+
 def say_findings(findings: Iterable[Finding]) -> None:
     """Write every finding to standard error."""
     for finding in findings:

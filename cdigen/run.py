@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cdigen.errors import EXHAUSTED, CdigenError, Ended, FileError, InvalidSpecError, UsageError, one_line
-from cdigen.report import emit_error, say, say_findings, stdout_error
+from cdigen.report import emit_error, say, say_findings, say_help, stdout_error
+from cdigen.wording import did_you_mean
 
 if TYPE_CHECKING:
     import click
@@ -43,7 +44,7 @@ class _ClickError(UsageError):
 
     def __init__(self, error: click.ClickException) -> None:
         context = getattr(error, "ctx", None)
-        said = one_line(error.format_message())
+        said = one_line(_message_of(error))
         self._stop = "" if said.endswith("?") else "."
         super().__init__(
             said.removesuffix("."),
@@ -54,6 +55,13 @@ class _ClickError(UsageError):
 
     def __str__(self) -> str:
         return f"{self.message}{self._stop}" + "".join(f" Try '{command}'." for command in self.remedy.commands)
+
+
+def _message_of(error: click.ClickException) -> str:
+    """Return what click says; of an option that there is not, in the words of its later versions."""
+    if type(error).__name__ != "NoSuchOption":
+        return error.format_message()
+    return f"No such option {error.option_name!r}.{did_you_mean(error.possibilities or ())}"  # type: ignore[attr-defined]
 
 
 def run(arguments: list[str]) -> int:
@@ -88,14 +96,14 @@ def _run_command(arguments: list[str]) -> int:
 
     from cdigen.cli import cli
 
+    if not arguments:  # of which every version of click makes something else
+        say_help(cli.get_help(click.Context(cli, info_name="cdigen", **cli.context_settings)))
+        return UsageError.exit_code
     try:
         # Not cli.main, which ends the process itself when a pipe breaks.
         with cli.make_context("cdigen", list(arguments)) as context:
             result = cli.invoke(context)
     except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
         return error.exit_code
     except click.ClickException as error:
         raise _ClickError(error) from error

@@ -23,3 +23,8 @@ def first_of(names: Sequence[str], most: int, *, separator: str = ", ") -> str:
     """
     more = len(names) - most
     return separator.join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """Return the question whether one of the names was meant, with a blank before it; "" for none."""
+    return f" Did you mean {' or '.join(map(repr, names))}?" if names else ""

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from cdigen.session.target import Target
 
     F = TypeVar("F", bound=Callable[..., object])
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # no generic class before click 8.2
 
 _KIND_CLASSES = list(dict.fromkeys(row.device_class for row in MODES.values()))
 _UNSUPPORTED = {"wsl": "WSL2", "csv": "Jetson"}
 """Words of `nvidia-ctk cdi generate --mode`, and the platform that each is for."""
 
 
-class _ModeChoice(click.Choice[str]):
+class _ModeChoice(_Choice):
     """One of `MODES`, or the vendor's word for one of them: nvml is gpu."""
 
     def __init__(self) -> None:

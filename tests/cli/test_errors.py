@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import requires
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -256,10 +257,13 @@ def test_a_missing_dependency_is_a_problem_of_the_installation(
 def test_a_module_that_a_dependency_lacks_says_to_install_again(make_host: MakeHost, tmp_path: Path) -> None:
     arguments = ("generate", "--host-root", str(make_host()), "-o", str(tmp_path / "nvidia.yaml"))
 
-    run = run_without("referencing", tmp_path, *arguments)
+    needs = requires("jsonschema") or ()
+    module = "referencing" if any(need.startswith("referencing") for need in needs) else "pyrsistent"  # before 4.18
+
+    run = run_without(module, tmp_path, *arguments)
 
     assert (run.code, run.out) == (7, "")
-    assert run.err == "cdigen: error: the Python module referencing is missing; install cdigen again\n"
+    assert run.err == f"cdigen: error: the Python module {module} is missing; install cdigen again\n"
 
 
 def test_a_debugged_run_shows_where_a_module_is_missed(tmp_path: Path) -> None:
