@@ -25,6 +25,10 @@ RUN := $(VENV)/bin/
 # The versions of Python packages, with hashes; empty for the newest. Debian's packages are those of the day: it keeps no others.
 LOCK ?= .ci/requirements.txt
 FUZZ_LOCK := .ci/requirements-fuzz.txt
+# The oldest versions of what cdigen needs at run time, and the tests that run with them.
+OLDEST_LOCK := .ci/requirements-oldest.txt
+OLDEST_TESTS ?= tests/golden tests/cdi tests/parse tests/cli/test_commands.py tests/cli/test_errors.py tests/cli/test_imports.py \
+  tests/cli/test_terminal.py tests/cli/test_usage.py
 # As root, what Debian can bring is installed; as another user it has to be there.
 APT := $(if $(filter 0,$(shell id -u)),DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends,echo "not root, not installing:")
 # The tests that build or install cdigen with pip take the same versions for that. Before the recipe only: a variable that
@@ -52,6 +56,7 @@ announce:
 test: announce packages $(VENV)/installed lint types layers ## Install what the tests need (as root), then run every test, on the real driver and engines too
 	$(RUN)coverage erase
 	$(WITH_CONSTRAINTS) $(RUN)pytest --cov --cov-report=term
+	@$(MAKE) --no-print-directory check-oldest
 	@echo "all tests ran"
 
 .PHONY: check
@@ -147,14 +152,24 @@ lock: ## Renew the versions of Python packages in .ci that development and CI in
 	$(PYTHON) -m venv "$$place"; "$$place/bin/pip" install -q --disable-pip-version-check uv; \
 	lock() { "$$place/bin/uv" pip compile pyproject.toml "$${@:2}" --universal --python-version 3.11 --upgrade \
 	  --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet --output-file "$$1"; }; \
-	lock .ci/requirements.txt --group dev --extra nvml; lock $(FUZZ_LOCK) --group fuzz
+	lock .ci/requirements.txt --group dev --extra nvml; lock $(FUZZ_LOCK) --group fuzz; \
+	lock $(OLDEST_LOCK) --resolution lowest-direct
 
 .PHONY: check-newest
 check-newest: ## The everyday part with the newest Python packages, in an environment of its own; nothing waits for it
 	@rm -f .venv-newest/installed
 	@$(MAKE) --no-print-directory check VENV=.venv-newest LOCK=
 
+.PHONY: check-oldest
+check-oldest: .venv-oldest/oldest ## Tests of the program with the oldest versions of what it needs; OLDEST_TESTS="tests -m 'not real'" runs all
+	.venv-oldest/bin/pytest -q -n auto --dist loadfile $(OLDEST_TESTS)
+
+.venv-oldest/oldest: pyproject.toml Makefile $(LOCK) $(OLDEST_LOCK)
+	@$(MAKE) --no-print-directory .venv-oldest/installed VENV=.venv-oldest
+	.venv-oldest/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r $(OLDEST_LOCK)
+	@touch $@
+
 .PHONY: clean
 clean: ## Remove what was built here; the cache of downloads stays
-	rm -rf $(VENV) .venv-newest .venv-fuzz build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-newest .venv-oldest .venv-fuzz build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
