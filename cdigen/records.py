@@ -20,6 +20,7 @@ class Record:
     """
 
     _fields: ClassVar[tuple[str, ...]] = ()
+    _names: ClassVar[frozenset[str]] = frozenset()
     _defaults: ClassVar[dict[str, Any]] = {}
     _kw_only: ClassVar[bool] = True
 
@@ -27,6 +28,7 @@ class Record:
         """Take the fields from the annotations of the class."""
         own = tuple(cls.__annotations__)
         cls._fields = (*cls._fields, *own)
+        cls._names = frozenset(cls._fields)
         cls._defaults = {**cls._defaults, **{name: cls.__dict__[name] for name in own if name in cls.__dict__}}
         cls._kw_only = kw_only
 
@@ -44,8 +46,8 @@ class Record:
                 raise TypeError(f"{type(self).__name__}() takes a value twice")
             values = positional | values
         values = {**self._defaults, **values}
-        if values.keys() != set(self._fields):
-            odd = ", ".join(sorted(values.keys() ^ set(self._fields)))
+        if values.keys() != self._names:
+            odd = ", ".join(sorted(values.keys() ^ self._names))
             raise TypeError(f"{type(self).__name__}() lacks values, or has no such fields: {odd}")
         self.__dict__.update(values)
         self.__post_init__()
