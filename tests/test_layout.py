@@ -30,7 +30,10 @@ TOP_LEVEL = {
     "Makefile",
     # what has no home in these
     "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
+    "RELEASING.md",
     "SECURITY.md",
     ".ci",
     ".gitignore",
