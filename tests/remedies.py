@@ -111,6 +111,8 @@ def _maker() -> str:
 
 def faults() -> list[str]:
     """Return what is wrong with the commands that were seen, a line for each."""
+    for verb in VERBS:  # to judge a command loads its verb, and the remedies that it makes are seen too
+        load_verb(verb)
     return [
         f"{command!r}: {fault} (made at {place})"
         for command, place in SEEN.items()
