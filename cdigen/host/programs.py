@@ -50,12 +50,15 @@ class Runner(Protocol):
         """Return what each command says, a program's absolute path and its arguments, in their order."""
 
 
-def run_programs(commands: Sequence[tuple[str, ...]], *, timeout: float = TIMEOUT) -> tuple[Answer, ...]:
+def run_programs(
+    commands: Sequence[tuple[str, ...]], *, timeout: float = TIMEOUT, umask: int = -1
+) -> tuple[Answer, ...]:
     """Run all commands side by side; see `Runner`.
 
     Args:
         commands: a program's absolute path and its arguments.
         timeout: seconds after which those that have not ended are killed, with what they started.
+        umask: that of the programs; -1 for this process's.
     """
     import subprocess
 
@@ -72,6 +75,7 @@ def run_programs(commands: Sequence[tuple[str, ...]], *, timeout: float = TIMEOU
                     stderr=subprocess.PIPE,
                     cwd="/",
                     env=environment,
+                    umask=umask,
                     start_new_session=True,  # so that what it starts can be killed with it
                 )
             )

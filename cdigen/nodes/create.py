@@ -8,9 +8,10 @@ from cdigen.discover.platform import check_platform
 from cdigen.errors import FileError, UsageError, one_line
 from cdigen.findings import Finding, Remedy
 from cdigen.host import HostReadError, LinkError
+from cdigen.host.programs import run_programs
 from cdigen.nodes.expected import find_expected_nodes
 from cdigen.nodes.missing import MOST_NAMED, USABLE, names_of, note_what_is_lacking
-from cdigen.nodes.mknod import DeviceDirectory, ModprobeError, NodeError, find_modprobe, run_modprobe
+from cdigen.nodes.mknod import DeviceDirectory, NodeError, find_modprobe
 from cdigen.notes import Notes
 from cdigen.records import Record, replace
 from cdigen.report import say, say_findings
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from cdigen.facts import ExpectedNode
     from cdigen.host.views import Views
     from cdigen.session.target import Target
+
+_MODPROBE_TIMEOUT = 60.0  # seconds; it loads kernel modules
 
 _LOADS: dict[str, tuple[str, ...]] = {"nvidia": (), "nvidia-uvm": ("-u",), "nvidia-modeset": ("-m",)}
 """The arguments with which nvidia-modprobe loads a module. The last makes the module's node as well."""
@@ -189,11 +192,11 @@ class _Maker:
         self._ran.update(commands)
         for arguments in commands:
             self.actions.append(Action(action="run", path=program, detail=" ".join(arguments)))
-            try:
-                if not self._dry_run:
-                    run_modprobe(program, arguments)
-            except ModprobeError as error:
-                failed[arguments] = str(error)
+            if not self._dry_run:
+                # It makes directories with what the umask leaves.
+                (answer,) = run_programs(((program, *arguments),), timeout=_MODPROBE_TIMEOUT, umask=0o022)
+                if answer.failure is not None:
+                    failed[arguments] = one_line(answer.failure)
         return failed
 
     def judge(self, program: str, failed: dict[tuple[str, ...], str], nodes: tuple[ExpectedNode, ...]) -> None:

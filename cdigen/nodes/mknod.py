@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -29,11 +28,7 @@ MODPROBE_PLACES = ("/usr/bin/nvidia-modprobe", "/usr/sbin/nvidia-modprobe")
 MAX_MINOR = (1 << 20) - 1
 """The largest minor number of a device: MINORBITS of the kernel, include/linux/kdev_t.h."""
 
-MODPROBE_TIMEOUT = 60.0
-"""Seconds; it loads kernel modules."""
-
 _DIRECTORY_MODE = 0o755
-_MODPROBE_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 _OPEN_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _ADVICE = {
@@ -62,10 +57,6 @@ class NodeError(FileError):
         self.reason = reason
         shown = one_line(path)
         super().__init__(f"cannot make {shown}: {reason}", hint=hint, commands=commands, subject=shown)
-
-
-class ModprobeError(Exception):
-    """nvidia-modprobe failed; the message is the reason."""
 
 
 class DeviceDirectory:
@@ -205,41 +196,3 @@ def _make_directory(name: str, parent: int) -> None:
 def find_modprobe(places: Sequence[str] = MODPROBE_PLACES) -> str | None:
     """Return the path of the running system's nvidia-modprobe; None if there is none in `places` that can be run."""
     return next((path for path in places if os.path.isfile(path) and os.access(path, os.X_OK)), None)
-
-
-def run_modprobe(program: str, arguments: tuple[str, ...], *, timeout: float = MODPROBE_TIMEOUT) -> None:
-    """Let nvidia-modprobe load a module and make nodes of the running system.
-
-    Args:
-        program: its path.
-        arguments: such as `("-u", "-c", "0")`. With none it loads the module `nvidia`.
-        timeout: seconds to wait for its end.
-
-    Raises:
-        ModprobeError: it failed, or did not end in time and was ended.
-    """
-    import subprocess
-
-    try:
-        with subprocess.Popen(  # noqa: S603 - a fixed program, no shell, arguments that are ours
-            [program, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            env=_MODPROBE_ENVIRONMENT,
-            umask=0o022,  # it makes directories with what the umask leaves
-            start_new_session=True,  # so that modprobe, which it starts, can be killed with it
-        ) as process:
-            try:
-                _, errors = process.communicate(timeout=timeout)
-            finally:
-                with suppress(OSError):
-                    os.killpg(process.pid, signal.SIGKILL)
-    except subprocess.TimeoutExpired as error:
-        raise ModprobeError(f"it did not end within {timeout:g} seconds") from error
-    except OSError as error:
-        raise ModprobeError(error.strerror or str(error)) from error
-    if process.returncode:
-        lines = errors.decode(errors="replace").strip().splitlines()
-        raise ModprobeError(f"exit {process.returncode}, {one_line(lines[-1][:200]) if lines else 'without a message'}")

@@ -83,3 +83,14 @@ def test_a_program_that_says_too_much_is_ended(tmp_path: Path) -> None:
 
     answer = Answer(output="", failure=f"an answer of more than {MAX_OUTPUT} bytes")
     assert run_programs([(program,), (other,)]) == (answer, answer)
+
+
+def test_a_program_makes_files_with_the_umask_that_is_wanted(tmp_path: Path) -> None:
+    program = script(tmp_path / "program", "umask")
+    before = os.umask(0o077)
+    try:
+        answers = (*run_programs([(program,)]), *run_programs([(program,)], umask=0o022))
+    finally:
+        os.umask(before)
+
+    assert [answer.output for answer in answers] == ["0077\n", "0022\n"]

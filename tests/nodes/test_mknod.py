@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cdigen.nodes import mknod as devfs
-from cdigen.nodes.mknod import DeviceDirectory, ModprobeError, NodeError, find_modprobe, run_modprobe
+from cdigen.nodes.mknod import DeviceDirectory, NodeError, find_modprobe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -193,62 +192,6 @@ def script(path: Path, text: str) -> str:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return str(path)
-
-
-def test_nvidia_modprobe_gets_its_arguments_and_a_clean_environment(tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    program = script(tmp_path / "modprobe", f'{{ printf "%s|" "$@"; echo; /usr/bin/env; umask; pwd; }} > {told}')
-    os.environ["CDIGEN_TEST"] = "x"
-    try:
-        run_modprobe(program, ("-f", "/proc/a b; true", "*"))
-    finally:
-        del os.environ["CDIGEN_TEST"]
-
-    arguments, *rest = told.read_text().splitlines()
-    assert arguments == "-f|/proc/a b; true|*|"
-    variables = {line for line in rest if "=" in line and not line.startswith(("_=", "PWD=", "SHLVL="))}
-    assert variables == {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
-    assert rest[-2:] == ["0022", "/"]
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("exit 1", "exit 1, without a message"),
-        ("echo first >&2; printf 'last\\033[31m\\n\\n' >&2; exit 3", "exit 3, last\\x1b[31m"),
-    ],
-)
-def test_a_failure_of_nvidia_modprobe_has_the_last_line_of_its_message(text: str, reason: str, tmp_path: Path) -> None:
-    with pytest.raises(ModprobeError) as caught:
-        run_modprobe(script(tmp_path / "modprobe", text), ())
-    assert str(caught.value) == reason
-
-
-def test_a_program_that_cannot_be_started_is_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(ModprobeError, match=r"^No such file or directory$"):
-        run_modprobe(str(tmp_path / "nowhere"), ())
-
-
-def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
-    start = time.monotonic()
-    with pytest.raises(ModprobeError, match=r"^it did not end within 0.2 seconds$"):
-        run_modprobe(script(tmp_path / "modprobe", "exec sleep 30"), (), timeout=0.2)
-    assert time.monotonic() - start < 10
-
-
-def test_what_a_program_that_hangs_has_started_is_ended_with_it(tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
-    with pytest.raises(ModprobeError, match=r"^it did not end within 0.5 seconds$"):
-        run_modprobe(script(tmp_path / "modprobe", f"sleep 30 & echo $! > {pid}; wait"), (), timeout=0.5)
-    for _ in range(100):
-        try:
-            status = Path(f"/proc/{pid.read_text().strip()}/status").read_text()
-        except OSError:
-            return
-        if "State:\tZ" in status:  # killed; whoever adopted it has not looked yet
-            return
-        time.sleep(0.02)
-    pytest.fail("it lives on")
 
 
 def test_nvidia_modprobe_is_looked_for_in_these_places(tmp_path: Path) -> None:
