@@ -215,23 +215,12 @@ def take_build_options(values: dict[str, Any]) -> BuildOptions:
     from cdigen.plan.options import BuildOptions, parse_capabilities, parse_devices
     from cdigen.records import replace
 
-    names = (
-        "strategies",
-        "vendor",
-        "device_class",
-        "library_directories",
-        "ipc",
-        "mode",
-        "allow_incomplete",
-        "none_device",
-        "additional_gids",
-    )
     capabilities, compat32 = parse_capabilities(values.pop("capabilities"))
     devices = values.pop("devices")
     options = BuildOptions(
         with_all=not values.pop("no_all"),
         capabilities=capabilities,
         compat32=values.pop("compat32") or compat32,
-        **{name: values.pop(name) for name in names},
+        **{name: values.pop(name) for name in BuildOptions.__annotations__ if name in values},
     )
     return replace(options, devices=parse_devices(devices, options.kind))
