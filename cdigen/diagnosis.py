@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cdigen.errors import CdigenError, ParseError, one_line, shell_word
 from cdigen.findings import NOTHING_TO_DO, Remedy
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import HostReadError
 from cdigen.notes import reason_of
 from cdigen.records import Record, replace
 
@@ -18,9 +18,6 @@ Topic = Literal["platform", "pci", "kernel", "nodes", "driver", "spec", "engine"
 
 RUN_AS_ROOT = Remedy("run it as root")
 NOT_RECORDED = "not recorded in the snapshot"
-
-UNREADABLE = (HostReadError, LinkError, ParseError)
-"""What reading a file of a host can raise, and a check lives with."""
 
 
 class Diagnosis(Record):

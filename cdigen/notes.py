@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cdigen.errors import CdigenError, FailedRead, one_line
 from cdigen.facts import LeftOut
 from cdigen.findings import Finding, Level, Remedy
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN, HostReadError
 
 if TYPE_CHECKING:
     from cdigen.host import View
@@ -66,7 +66,7 @@ class Notes:
         self.leave_out(host_path, "a link that leads to nothing")
         try:
             outside = view.leads_out(path)
-        except (HostReadError, LinkError):
+        except UNSEEN:
             return  # it would not be looked at
         if outside is not None:
             self.add(

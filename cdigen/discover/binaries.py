@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cdigen.catalog.driver import BINARIES, BINARY_DIRECTORIES, LEFT_OUT_BINARIES, BinaryRow
 from cdigen.discover.programs import find_loadable
 from cdigen.facts import Driver, DriverFile
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN
 
 if TYPE_CHECKING:
     from cdigen.host import View
@@ -38,7 +38,7 @@ def find_binaries(
         for place in places:
             try:
                 target = view.find(f"{place}/{row.name}")
-            except (HostReadError, LinkError):
+            except UNSEEN:
                 continue  # it would not be injected anyway
             if target is not None:
                 notes.leave_out(view.host_path(target[0]), row.reason)

@@ -10,7 +10,7 @@ from cdigen.discover.devices import find_right_node
 from cdigen.discover.majors import Majors, find_majors
 from cdigen.errors import CdigenError, ParseError, one_line
 from cdigen.facts import ClassDevices, DriverFile
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNREADABLE, UNSEEN, LinkError
 from cdigen.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.parse.capabilities import parse_capability_access
 
@@ -167,7 +167,7 @@ def _capability_nodes(views: Views, row: ClassRow, majors: Majors, notes: Notes)
             if data is None:
                 continue
             minor = parse_capability_access(data).minor
-        except (ParseError, HostReadError, LinkError) as error:
+        except UNREADABLE as error:
             notes.damaged(source, error, f"{right} is not injected")
             continue
         path = f"/dev/nvidia-caps/nvidia-cap{minor}"
@@ -200,7 +200,7 @@ def _file(view: View, row: FileRow, notes: Notes) -> DriverFile | None:
     host_path = view.host_path(row.path)
     try:
         target = view.find(row.path)
-    except (HostReadError, LinkError) as error:
+    except UNSEEN as error:
         notes.damaged(host_path, error, "it is not injected")
         return None
     if target is None:

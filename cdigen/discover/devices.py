@@ -9,7 +9,7 @@ from cdigen.catalog.driver import CONTROL_NODES
 from cdigen.discover.majors import may_be_of_nvidia
 from cdigen.errors import one_line
 from cdigen.facts import DeviceNode, MissingNode
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN
 from cdigen.notes import UNSAFE_PATH, is_safe_path, reason_of
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def find_control_nodes(
         host_path = dev.host_path(path)
         try:
             node = find_right_node(dev, path, f"catalog: {reason}", majors, name, minor)
-        except (HostReadError, LinkError) as error:
+        except UNSEEN as error:
             notes.note_failure(error)
             node = f"cannot be looked at ({reason_of(error)})"
         if isinstance(node, DeviceNode):

@@ -13,8 +13,7 @@ from cdigen.catalog.driver import (
     SUBDIRECTORIES,
     TEGRA_LIBRARY,
 )
-from cdigen.errors import ParseError
-from cdigen.host import HostReadError, LinkError, View
+from cdigen.host import UNREADABLE, UNSEEN, HostReadError, LinkError, View
 from cdigen.notes import reason_of
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def _add(driver: View, directory: str | None, found: dict[str, None], notes: Not
         found[resolved] = None
         for name in driver.names(sets):
             _add(driver, f"{sets}/{name}", found, notes)
-    except (HostReadError, LinkError) as error:
+    except UNSEEN as error:
         notes.damaged(driver.host_path(str(directory)), error, "its libraries are not looked at")
 
 
@@ -88,7 +87,7 @@ def _cached_directories(driver: View, notes: Notes) -> list[str]:
             if resolved is None:
                 continue
             entries = driver.host.linker_cache(driver.host_path(resolved), LINKER_CACHE_PREFIXES)
-        except (ParseError, HostReadError, LinkError) as error:
+        except UNREADABLE as error:
             notes.note_failure(error)
             path = driver.host_path(cache)
             notes.add(

@@ -9,7 +9,7 @@ from cdigen.catalog.driver import MACHINES
 from cdigen.discover.devices import GPU_NODE
 from cdigen.errors import IncompleteError, NoDriverError, ParseError, VersionMismatchError, one_line
 from cdigen.facts import Driver
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNREADABLE, UNSEEN, HostReadError
 from cdigen.notes import UNSAFE_PATH, is_safe_path, reason_of
 from cdigen.parse.procfs import is_driver_version, parse_module_version, parse_nvidia_version
 from cdigen.records import Record
@@ -138,7 +138,7 @@ def _find_kernel(system: View, notes: Notes) -> KernelModule | None:
             kernel = read_kernel_module(system, path)
             if kernel is not None:
                 return kernel
-        except (ParseError, HostReadError, LinkError) as error:
+        except UNREADABLE as error:
             notes.note_failure(error)
             notes.add(
                 "warning",
@@ -155,13 +155,13 @@ def find_libcudas(driver: View, directories: tuple[str, ...], notes: Notes) -> d
     for directory in directories:
         try:
             names = driver.names(directory, ("libcuda.so",))
-        except (HostReadError, LinkError) as error:
+        except UNSEEN as error:
             notes.damaged(driver.host_path(directory), error, "its libraries are not looked at")
             continue
         for name in names:
             try:
                 place = driver.find(f"{directory}/{name}")
-            except (HostReadError, LinkError) as error:
+            except UNSEEN as error:
                 notes.damaged(driver.host_path(f"{directory}/{name}"), error, "it is not injected")
                 continue
             if place is None:
@@ -175,7 +175,7 @@ def find_libcudas(driver: View, directories: tuple[str, ...], notes: Notes) -> d
 def has_module(system: View) -> bool:
     """Tell whether the module `nvidia` is loaded, as far as can be seen."""
     for path in (PROC_VERSION, MODULE):
-        with suppress(HostReadError, LinkError):
+        with suppress(*UNSEEN):
             if system.find(path) is not None:
                 return True
     return False
@@ -185,7 +185,7 @@ def has_gpu_node(dev: View) -> bool:
     """Tell whether the device root has a /dev/nvidia<N>, as far as that can be looked at."""
     try:
         return _has_gpu_node(dev)
-    except (HostReadError, LinkError):
+    except UNSEEN:
         return False
 
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cdigen.discover.devices import find_node
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN
 
 if TYPE_CHECKING:
     from cdigen.facts import DeviceNode
@@ -27,7 +27,7 @@ def find_by_path_names(views: Views, notes: Notes) -> dict[str, list[str]]:
             resolved = views.dev.resolve(f"{_BY_PATH_DIRECTORY}/{name}") if _BY_PATH.fullmatch(name) else None
             if resolved is not None:
                 found.setdefault(resolved, []).append(name)
-    except (HostReadError, LinkError) as error:
+    except UNSEEN as error:
         notes.damaged(views.dev.host_path(_BY_PATH_DIRECTORY), error, "by-path names are not injected")
     return found
 
@@ -65,6 +65,6 @@ def find_drm_nodes(views: Views, bdf: str, by_path: dict[str, list[str]], notes:
                 )
                 if named is not None:
                     aliases.append(named)
-    except (HostReadError, LinkError) as error:
+    except UNSEEN as error:
         notes.damaged(directory, error, f"GPU {bdf} is offered without DRM nodes")
     return (*nodes, *aliases)

@@ -11,7 +11,7 @@ from cdigen.catalog.driver import (
 )
 from cdigen.errors import ParseError, one_line
 from cdigen.facts import Driver, DriverFile
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN, HostReadError
 from cdigen.notes import NOT_A_FILE, is_safe_name, reason_of
 from cdigen.parse.icd import parse_icd_json, parse_icd_text
 
@@ -85,7 +85,7 @@ def _matches(view: View, pattern: str, notes: Notes) -> list[tuple[str, str]]:
             else:
                 host_path = view.host_path(path)
                 notes.damaged(host_path, HostReadError(host_path, NOT_A_FILE), "it is not injected")
-    except (HostReadError, LinkError) as error:
+    except UNSEEN as error:
         notes.damaged(view.host_path(pattern), error, "it is not injected")
     return found
 
@@ -163,7 +163,7 @@ def _text(system: View, path: str, notes: Notes) -> str:
     """Return the one line of text at `path` of procfs or sysfs; "" if it is not there."""
     try:
         data = system.read(path)
-    except (HostReadError, LinkError) as error:
+    except UNSEEN as error:
         notes.fail_to_read(error, "it is taken as empty")
         return ""
     text = (data or b"").decode(errors="replace").strip()

@@ -11,7 +11,7 @@ from cdigen.discover.mig import MigFinder, without_shared_uuids
 from cdigen.discover.pci import SEE_KERNEL_LOG, find_lost_gpus, lost_gpu
 from cdigen.errors import IncompleteError, ParseError
 from cdigen.facts import DeviceNode, Gpu, MissingNode
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNREADABLE, UNSEEN, HostReadError, LinkError
 from cdigen.parse.procfs import PROC_GPUS, GpuInformation, parse_gpu_information
 from cdigen.records import Record, replace
 
@@ -150,7 +150,7 @@ def _list(views: Views, notes: Notes) -> list[_Listed]:
         path = f"{PROC_GPUS}/{bdf}/information"
         try:
             information = _read_information(views, bdf)
-        except (ParseError, HostReadError, LinkError) as error:
+        except UNREADABLE as error:
             notes.damaged(
                 path, error, "this GPU is not offered", hint=SEE_KERNEL_LOG.hint, commands=SEE_KERNEL_LOG.commands
             )
@@ -196,7 +196,7 @@ def _list(views: Views, notes: Notes) -> list[_Listed]:
 def _note_lost(views: Views, notes: Notes) -> None:
     try:
         lost = find_lost_gpus(views.system)
-    except (HostReadError, LinkError) as error:
+    except UNSEEN as error:
         notes.fail_to_read(error, "whether the driver has lost a GPU is not known")
         return
     for finding in map(lost_gpu, lost):

@@ -18,7 +18,7 @@ from cdigen.discover.driver import is_version_suffix
 from cdigen.discover.lacking import UnusableLibrary
 from cdigen.errors import ParseError
 from cdigen.facts import Driver, Library, LibraryName
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN, HostReadError
 from cdigen.notes import UNSAFE_PATH, is_safe_name, is_safe_path, reason_of
 from cdigen.records import Record
 
@@ -109,7 +109,7 @@ def _find_files(
                     continue
                 try:
                     target = view.find(path)
-                except (HostReadError, LinkError) as error:
+                except UNSEEN as error:
                     host_path = view.host_path(path)
                     notes.damaged(host_path, error, "it is not injected")
                     unusable.append(UnusableLibrary(host_path=host_path, names=(name,), reason=reason_of(error)))
@@ -132,7 +132,7 @@ def _candidate_names(view: View, place: str, version: str, notes: Notes) -> tupl
         return (
             view.names(place, LIBRARY_PREFIXES + tuple(f"{stem}.so" for stem in unknown), suffix) if unknown else names
         )
-    except (HostReadError, LinkError) as error:
+    except UNSEEN as error:
         notes.damaged(view.host_path(place), error, "its libraries are not injected")
         return ()
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import NODE_DRIVERS
-from cdigen.errors import ParseError
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNREADABLE
 from cdigen.parse.procfs import PROC_DEVICES, parse_proc_devices
 from cdigen.records import Record
 
@@ -61,7 +60,7 @@ def find_majors(system: View, notes: Notes) -> Majors:
         if data is None:
             return Majors(known=False, by_driver={})
         found = {entry.name: entry.major for entry in parse_proc_devices(data) if entry.name.startswith("nvidia")}
-    except (ParseError, HostReadError, LinkError) as error:
+    except UNREADABLE as error:
         notes.damaged(PROC_DEVICES, error, "whether device nodes have the right numbers is not known")
         return Majors(known=False, by_driver={})
     return Majors(known=bool(found), by_driver=found)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import FILELIST
-from cdigen.errors import ParseError
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNREADABLE
 from cdigen.notes import is_safe_name, reason_of
 from cdigen.parse.filelist import parse_filelist
 
@@ -33,7 +32,7 @@ def check_manifest(view: View, libraries: Iterable[Library], files: Iterable[Dri
         if data is None:
             return
         entries = parse_filelist(data)
-    except (ParseError, HostReadError, LinkError) as error:
+    except UNREADABLE as error:
         reason = reason_of(error)
         notes.add(
             "note",

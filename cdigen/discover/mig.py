@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from cdigen.discover.devices import find_right_node
-from cdigen.errors import IncompleteError, ParseError
+from cdigen.errors import IncompleteError
 from cdigen.facts import DeviceNode, MigInstance, MissingNode
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNREADABLE, UNSEEN
 from cdigen.notes import reason_of
 from cdigen.parse.capabilities import parse_capability_access, parse_capability_minors
 from cdigen.records import Record, replace
@@ -144,7 +144,7 @@ class MigFinder:
     def _numbers(self, directory: str, prefix: str, pattern: re.Pattern[str]) -> list[int]:
         try:
             names = self._views.system.names(directory, (prefix,))
-        except (HostReadError, LinkError) as error:
+        except UNSEEN as error:
             self._notes.damaged(directory, error, "MIG instances in it are not offered")
             return []
         return sorted(int(match.group(1)) for match in map(pattern.fullmatch, names) if match)
@@ -227,7 +227,7 @@ class MigFinder:
         try:
             data = self._views.system.read(access)
             told = None if data is None else parse_capability_access(data).minor
-        except (ParseError, HostReadError, LinkError) as error:
+        except UNREADABLE as error:
             self._notes.note_failure(error)
             return f"does not tell the capability's node ({reason_of(error)})"
         listed = self._table().get(name)
@@ -244,7 +244,7 @@ class MigFinder:
                 data = self._views.system.read(MIG_MINORS)
                 if data is not None:
                     self._minors = parse_capability_minors(data)
-            except (ParseError, HostReadError, LinkError) as error:
+            except UNREADABLE as error:
                 self._notes.damaged(MIG_MINORS, error, "the access files alone tell capability nodes")
         return self._minors
 

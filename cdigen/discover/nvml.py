@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.errors import ParseError, one_line
-from cdigen.host import HostReadError, LinkError, NvmlError
+from cdigen.errors import one_line
+from cdigen.host import UNREADABLE, HostReadError, NvmlError
 from cdigen.host.host import NVML_NO_ANSWER, NVML_NOT_ASKED, NVML_NOT_RECORDED
 from cdigen.notes import is_safe_path, reason_of
 
@@ -92,7 +92,7 @@ def _find_library(views: Views, notes: Notes, version: str, directories: tuple[s
                 continue
             host_path = view.host_path(place[0])
             bits = view.host.elf(host_path).bits if is_safe_path(host_path) else 0
-        except (ParseError, HostReadError, LinkError) as error:
+        except UNREADABLE as error:
             notes.note_failure(error)
             reasons[f"{one_line(view.host_path(path))}: {reason_of(error)}"] = None
             continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.findings import Finding, Remedy
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN
 from cdigen.parse.procfs import PROC_GPUS
 from cdigen.records import Record
 
@@ -113,6 +113,6 @@ def lost_gpu(bdf: str) -> Finding:
 def _text(system: View, path: str) -> str | None:
     try:
         data = system.read(path)
-    except (HostReadError, LinkError):
+    except UNSEEN:
         return None
     return None if data is None else data.decode(errors="replace").strip()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.errors import ParseError
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNREADABLE
 from cdigen.records import Record
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def find_loadable(view: View, paths: Iterable[str], driver: Driver, notes: Notes
                 continue
             host_path = view.host_path(target[0])
             elf = view.host.elf(host_path)
-        except (ParseError, HostReadError, LinkError) as error:
+        except UNREADABLE as error:
             notes.damaged(view.host_path(path), error, "it is not injected")
             continue
         if (elf.bits, elf.machine) == (64, driver.machine):

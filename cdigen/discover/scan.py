@@ -19,7 +19,7 @@ from cdigen.discover.sockets import find_sockets
 from cdigen.discover.xorg import find_xorg_modules
 from cdigen.errors import CdigenError, FileError, ParseError, UnreadableError, one_line
 from cdigen.facts import DriverFile, Inventory, Library
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN
 from cdigen.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.records import replace
 
@@ -137,7 +137,7 @@ def _at_absolute_paths(
             if wanted.startswith("/") and wanted.isprintable():
                 try:
                     resolved = view.resolve(wanted)
-                except (HostReadError, LinkError) as error:
+                except UNSEEN as error:
                     notes.fail_to_read(error, f"whether {one_line(file.host_path)} names a library is not known")
                     resolved = None
                 library = by_host_path.get(view.host_path(resolved)) if resolved else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import SOCKETS
 from cdigen.facts import Socket
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN
 
 if TYPE_CHECKING:
     from cdigen.host import View
@@ -29,7 +29,7 @@ def find_sockets(view: View, notes: Notes) -> tuple[Socket, ...]:
     for path, kind, reason, _ in SOCKETS:
         try:
             target = view.find(path)
-        except (HostReadError, LinkError) as error:
+        except UNSEEN as error:
             notes.damaged(view.host_path(path), error, "it is not injected")
             continue
         if target is not None:

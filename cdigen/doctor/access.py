@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.diagnosis import UNREADABLE, Diagnosis, diagnosis, run
+from cdigen.diagnosis import Diagnosis, diagnosis, run
 from cdigen.findings import Remedy
+from cdigen.host import UNREADABLE
 
 if TYPE_CHECKING:
     from cdigen.facts import ExpectedNode, FoundNode

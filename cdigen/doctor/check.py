@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.diagnosis import UNREADABLE, diagnosis
+from cdigen.diagnosis import diagnosis
 from cdigen.discover.driver import has_gpu_node, has_module
 from cdigen.doctor.platform import find_unsupported
 from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs, is_about_one_of_several, judge_file
 from cdigen.engines.engines import check_engines, find_programs, version_commands
 from cdigen.errors import one_line
+from cdigen.host import UNREADABLE
 from cdigen.specs.compare_host import check_truth
 
 if TYPE_CHECKING:

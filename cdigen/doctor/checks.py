@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.diagnosis import UNREADABLE, unread
+from cdigen.diagnosis import unread
 from cdigen.doctor.driver import check_driver
 from cdigen.doctor.kernel import check_kernel
 from cdigen.doctor.nodes import check_nodes
@@ -15,6 +15,7 @@ from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs
 from cdigen.doctor.units import check_units, units_command
 from cdigen.engines.engines import check_engines, find_programs, version_commands
 from cdigen.findings import Remedy
+from cdigen.host import UNREADABLE
 from cdigen.records import replace
 from cdigen.specs.compare_host import check_truth
 

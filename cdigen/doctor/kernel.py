@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.diagnosis import UNREADABLE, Diagnosis, diagnosis, run, unread, unreadable
+from cdigen.diagnosis import Diagnosis, diagnosis, run, unread, unreadable
 from cdigen.discover.driver import (
     KERNEL_VERSIONS,
     MODULE_VERSION,
@@ -15,6 +15,7 @@ from cdigen.discover.driver import (
 )
 from cdigen.doctor.pci import LOAD_MODULE, keep_nouveau_out
 from cdigen.findings import Remedy
+from cdigen.host import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

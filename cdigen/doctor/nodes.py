@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, pass_on, run, unreadable
+from cdigen.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, pass_on, run, unreadable
 from cdigen.discover.driver import has_module
 from cdigen.doctor.access import is_open_to_all, judge_access
 from cdigen.errors import shell_word
 from cdigen.findings import Remedy
+from cdigen.host import UNREADABLE
 from cdigen.nodes.expected import find_expected_nodes
 from cdigen.notes import Notes
 from cdigen.wording import count

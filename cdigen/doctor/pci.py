@@ -5,8 +5,9 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from cdigen.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, pass_on, run, unreadable
+from cdigen.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, pass_on, run, unreadable
 from cdigen.discover.pci import BUS, find_bound_driver, find_lost_gpus, find_pci_bus, lost_gpu
+from cdigen.host import UNREADABLE
 
 if TYPE_CHECKING:
     from cdigen.findings import Remedy

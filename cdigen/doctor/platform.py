@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.diagnosis import UNREADABLE, Diagnosis, pass_on
+from cdigen.diagnosis import Diagnosis, pass_on
 from cdigen.discover.platform import check_platform
 from cdigen.errors import UnsupportedPlatformError
+from cdigen.host import UNREADABLE
 
 if TYPE_CHECKING:
     from cdigen.session.context import Context

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run, unread
+from cdigen.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, run, unread
+from cdigen.host import UNREADABLE
 
 if TYPE_CHECKING:
     from cdigen.host import View

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from cdigen.catalog.engines import BOTH
 from cdigen.cdi.registry import Registry
 from cdigen.cdi.version import version_key
-from cdigen.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run, unreadable
+from cdigen.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, run, unreadable
 from cdigen.engines.engines import Engine
 from cdigen.errors import shell_word
 from cdigen.findings import Remedy
+from cdigen.host import UNREADABLE
 from cdigen.records import Record, replace
 from cdigen.specs.found import TOO_MANY, find_specs, judge_mode
 from cdigen.specs.renewal import GENERATE, how_to_renew, how_to_replace, how_to_reveal_ours

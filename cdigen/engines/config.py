@@ -10,9 +10,10 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, cast
 
-from cdigen.diagnosis import UNREADABLE, Diagnosis, diagnosis, unreadable
+from cdigen.diagnosis import Diagnosis, diagnosis, unreadable
 from cdigen.errors import ParseError
 from cdigen.findings import Remedy
+from cdigen.host import UNREADABLE
 from cdigen.parse.text import decode_json, decode_text
 from cdigen.records import Record
 

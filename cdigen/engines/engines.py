@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.engines import BOTH, ENGINES, PLACES, at
-from cdigen.diagnosis import NOT_RECORDED, UNREADABLE, Diagnosis, diagnosis, run
+from cdigen.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, run
 from cdigen.engines.config import read_config
 from cdigen.findings import Remedy
+from cdigen.host import UNREADABLE
 from cdigen.records import Record
 
 if TYPE_CHECKING:

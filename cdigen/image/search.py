@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import BINARY_DIRECTORIES, LINKER_CACHES, SUBDIRECTORIES
-from cdigen.errors import CdigenError, ParseError
-from cdigen.host import HostReadError, LinkError, View
+from cdigen.host import UNREADABLE, UNSEEN, LinkError, View
 from cdigen.image.names import is_program, split_library_name
 from cdigen.plan.plan import CONTAINER_LIBRARY_DIRECTORIES
 
 if TYPE_CHECKING:
+    from cdigen.errors import CdigenError
     from cdigen.image.image import Image
     from cdigen.parse.ldcache import CacheEntry
 
@@ -63,7 +63,7 @@ class Search:
                     continue
                 self.cache_path = resolved
                 self.cache = self._view.host.linker_cache(resolved, ("lib",))
-            except (ParseError, HostReadError, LinkError) as error:
+            except UNREADABLE as error:
                 self.cache_error = _reason(error)
             return
 
@@ -92,7 +92,7 @@ class Search:
         """Return where a path leads; None if nowhere, also for a cycle of links and what is too long for the kernel."""
         try:
             return self._view.resolve(path)
-        except (LinkError, HostReadError):
+        except UNSEEN:
             return None
 
     def is_mount_directory(self, directory: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cdigen.discover.platform import check_platform
 from cdigen.errors import FileError, UsageError, one_line
 from cdigen.findings import Finding, Remedy
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN
 from cdigen.host.programs import run_programs
 from cdigen.nodes.expected import find_expected_nodes
 from cdigen.nodes.missing import MOST_NAMED, USABLE, names_of, note_what_is_lacking
@@ -243,7 +243,7 @@ class _Maker:
                 return
             directory = views.dev.resolve("/dev/char")
             there = views.dev.lstat(f"{directory}/{node.major}:{node.minor}") if directory else None
-        except (HostReadError, LinkError) as error:
+        except UNSEEN as error:
             notes.damaged(host_path, error, f"it is not linked to {node.host_path}")
             return
         if node.found is None and there is not None and there.target in (text, node.host_path):

@@ -14,7 +14,7 @@ from cdigen.discover.majors import find_majors
 from cdigen.discover.mig import COMPUTE_INSTANCE, GPU_INSTANCE, PROC_CAPABILITIES
 from cdigen.discover.pci import SEE_KERNEL_LOG
 from cdigen.errors import ParseError
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNREADABLE, UNSEEN
 from cdigen.nodes.judge import WantedNode, judge_node
 from cdigen.parse.capabilities import parse_capability_access
 from cdigen.parse.params import DeviceFileParameters, parse_device_file_parameters
@@ -108,7 +108,7 @@ def _gpus(system: View, params: DeviceFileParameters, notes: Notes) -> Iterator[
         source = f"{PROC_GPUS}/{bdf}/information"
         try:
             minor = _minor_of_gpu(system.read(source) or b"")
-        except (ParseError, HostReadError, LinkError) as error:
+        except UNREADABLE as error:
             notes.damaged(
                 source,
                 error,
@@ -160,7 +160,7 @@ def _capabilities(system: View, notes: Notes) -> Iterator[WantedNode]:
             if data is None:
                 continue
             access = parse_capability_access(data)
-        except (ParseError, HostReadError, LinkError) as error:
+        except UNREADABLE as error:
             notes.damaged(source, error, f"which device node stands for {why} is not known")
             continue
         yield WantedNode(
@@ -228,7 +228,7 @@ def _imex_channels(dev: View, params: DeviceFileParameters, notes: Notes) -> Ite
 def _names(view: View, directory: str, prefix: str, notes: Notes) -> tuple[str, ...]:
     try:
         return view.names(directory, (prefix,))
-    except (HostReadError, LinkError) as error:
+    except UNSEEN as error:
         notes.damaged(view.host_path(directory), error, "the device nodes that it tells of are left out")
         return ()
 
@@ -238,6 +238,6 @@ def _read_settings(system: View, path: str, notes: Notes) -> DeviceFileParameter
     try:
         data = system.read(path)
         return _DEFAULTS if data is None else parse_device_file_parameters(data)
-    except (ParseError, HostReadError, LinkError) as error:
+    except UNREADABLE as error:
         notes.damaged(path, error, "mode and owner of its device nodes are not known, so none of them is made")
         return replace(_DEFAULTS, modify=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cdigen.catalog.driver import NODE_DRIVERS
 from cdigen.errors import one_line
 from cdigen.facts import ExpectedNode, FoundNode
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN, LinkError
 from cdigen.records import Record
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def judge_node(dev: View, majors: Majors, unknown: bool, wanted: WantedNode, not
     host_path = dev.host_path(wanted.path)
     try:
         found = _look(dev, wanted.path)
-    except (HostReadError, LinkError) as error:
+    except UNSEEN as error:
         notes.damaged(host_path, error, f"whether the node of {wanted.why} is there is not known")
         return None
     names = NODE_DRIVERS[wanted.stem]

@@ -20,7 +20,7 @@ from cdigen.discover.majors import find_majors
 from cdigen.discover.pci import find_bound_driver, find_lost_gpus, find_pci_bus
 from cdigen.discover.platform import find_platform
 from cdigen.errors import ParseError, one_line
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN, HostReadError, LinkError
 from cdigen.notes import Notes
 from cdigen.parse.procfs import PROC_GPUS, parse_gpu_information
 
@@ -100,7 +100,7 @@ def _is_built(system: View) -> bool:
     try:
         release = (system.read(OS_RELEASE) or b"").decode(errors="replace").strip()
         listed = system.read(f"/lib/modules/{release}/modules.dep") if release else None
-    except (HostReadError, LinkError):
+    except UNSEEN:
         return True
     return listed is None or _MODULE_FILE.search(listed) is not None
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cdigen.errors import UsageError
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN
 from cdigen.report import say
 from cdigen.session.readiness import find_lacking
 from cdigen.session.target import open_session
@@ -68,6 +68,6 @@ def _look(target: Target, *, makes_nodes: bool) -> tuple[str, ...]:
     session = open_session(target)
     try:
         views = session.views
-    except (HostReadError, LinkError):
+    except UNSEEN:
         return ()  # the scan meets it too
     return find_lacking(views, makes_nodes=makes_nodes, late_driver_root=session.driver_root != "/")

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast
 
 from cdigen.cdi.entries import entries_of
-from cdigen.diagnosis import UNREADABLE, diagnosis, pass_on, run
+from cdigen.diagnosis import diagnosis, pass_on, run
 from cdigen.discover.pci import GPU_LOST
 from cdigen.errors import CdigenError, FileError, NoDriverError, ParseError
 from cdigen.findings import Remedy
-from cdigen.host import HostReadError
+from cdigen.host import UNREADABLE, HostReadError
 from cdigen.plan.lacking import LACKING_LIBRARY
 from cdigen.records import Record
 from cdigen.specs.files_present import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from cdigen.cdi.values import find_in_edits
-from cdigen.diagnosis import RUN_AS_ROOT, UNREADABLE, diagnosis
+from cdigen.diagnosis import RUN_AS_ROOT, diagnosis
 from cdigen.discover.driver import find_kernel_version, is_version_suffix
-from cdigen.host import LinkError
+from cdigen.host import UNREADABLE, LinkError
 from cdigen.notes import Notes
 from cdigen.wording import first_of
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from cdigen.cdi.spec_dirs import MAX_FILES, SUFFIXES
 from cdigen.cdi.values import find_in_edits
-from cdigen.diagnosis import UNREADABLE, Diagnosis, diagnosis, run, unreadable
+from cdigen.diagnosis import Diagnosis, diagnosis, run, unreadable
 from cdigen.errors import shell_word
 from cdigen.findings import Remedy
-from cdigen.host import LinkError
+from cdigen.host import UNREADABLE, LinkError
 from cdigen.records import Record
 from cdigen.specs.header import is_ours
 from cdigen.specs.on_disk import read_file

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, MAX_FILES, SUFFIXES
 from cdigen.errors import one_line, shell_word
 from cdigen.findings import Finding, Remedy
-from cdigen.host import HostReadError, LinkError
+from cdigen.host import UNSEEN
 from cdigen.host.live import LiveHost
 from cdigen.host.view import View
 from cdigen.specs.outputs import root_of
@@ -36,7 +36,7 @@ def find_shadowed(target: Target, written: Mapping[str, Sequence[str]]) -> tuple
     view = View(LiveHost(root))
     try:
         directories = {view.resolve(directory): directory for directory in DEFAULT_DIRECTORIES}
-    except (HostReadError, LinkError):  # engines find nothing either
+    except UNSEEN:  # engines find nothing either
         return ()
     base = os.path.realpath(root).rstrip("/")
     ours: dict[str, Sequence[str]] = {}
@@ -64,7 +64,7 @@ def _find_others(
 ) -> Iterator[SpecFile]:
     try:
         names = [name for name in view.names(directory) if name.endswith(SUFFIXES)][:MAX_FILES]
-    except (HostReadError, LinkError):  # engines find nothing there either
+    except UNSEEN:  # engines find nothing there either
         return
     words = [kind.encode() for kind in kinds]
     for name in names:
@@ -75,7 +75,7 @@ def _find_others(
             data = view.read(path)
             if data is None or not (b"\\" in data or any(word in data for word in words)):
                 continue
-        except (HostReadError, LinkError):  # an engine passes it over
+        except UNSEEN:  # an engine passes it over
             continue
         from cdigen.specs.on_disk import read_file
 

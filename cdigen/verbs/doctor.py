@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdigen.diagnosis import UNREADABLE
 from cdigen.doctor.checks import diagnose
 from cdigen.doctor.report import diagnoses_to_json, emit_diagnoses
 from cdigen.errors import DocumentError
+from cdigen.host import UNREADABLE
 from cdigen.options.shared import JSON, TARGET_OPTIONS, take_target, with_options
 from cdigen.report import emit_json
 from cdigen.session.context import open_context

@@ -8,8 +8,8 @@ import click
 
 from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import KERNEL_VERSIONS, PROC_VERSION, is_version_suffix, read_kernel_module
-from cdigen.errors import ParseError, UsageError, one_line
-from cdigen.host import HostReadError, LinkError
+from cdigen.errors import UsageError, one_line
+from cdigen.host import UNREADABLE, UNSEEN
 from cdigen.image import open_image
 from cdigen.image.limits import MAX_FOUND
 from cdigen.image.rules import find_driver_files
@@ -138,7 +138,7 @@ def _kernel_version(views: Views, notes: Notes) -> tuple[str | None, str | None]
             module = read_kernel_module(views.system, path)
             if module is not None:
                 return module.version, path
-        except (ParseError, HostReadError, LinkError) as error:
+        except UNREADABLE as error:
             message = f"{path}: {reason_of(error)}; it does not tell the version of the host's driver"
             notes.add("warning", "unusable-file", path, message)
     return None, None
@@ -154,7 +154,7 @@ def _libcuda_version(views: Views, notes: Notes) -> tuple[str | None, str | None
                 version = name.removeprefix("libcuda.so.")
                 if is_version_suffix(version):
                     found.setdefault(version, one_line(view.host_path(f"{directory}/{name}")))
-        except (HostReadError, LinkError) as error:
+        except UNSEEN as error:
             place = view.host_path(directory)
             message = f"{one_line(place)}: {reason_of(error)}; skipped its libraries"
             notes.add("warning", "unusable-file", place, message)
