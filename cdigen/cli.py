@@ -49,9 +49,6 @@ class NoSuchCommand(click.UsageError):
 class _Verbs(click.Group):
     """The verbs, none of which is loaded to be listed."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

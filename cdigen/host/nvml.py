@@ -13,7 +13,7 @@ from cdigen.errors import ParseError, one_line
 from cdigen.host.child import ChildError, run_in_child
 from cdigen.host.host import NVML_NOT_INSTALLED, NvmlError
 from cdigen.host.nvml_questions import NoAnswerError, ask_everything
-from cdigen.parse.nvml import parse_nvml_value, render_nvml
+from cdigen.parse.nvml import parse_nvml, render_nvml
 from cdigen.parse.nvml_values import MAX_TEXT, parse_name
 from cdigen.parse.text import decode_json
 
@@ -69,7 +69,7 @@ def read_answer(document: object) -> NvmlFacts:
         except ParseError as error:
             raise ParseError(f"failed: {error}") from error
         raise NvmlError(reason)
-    return parse_nvml_value(document)
+    return parse_nvml(document)
 
 
 def wake(path: str, timeout: float) -> bool:

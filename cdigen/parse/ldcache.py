@@ -28,20 +28,6 @@ _MAX_ENTRIES = 65536
 _MAX_STRING = 4096  # PATH_MAX
 _MAX_TEXT = 16 << 20
 
-_TYPE_MASK = 0x00FF
-_ABI_MASK = 0xFF00
-_ELF_LIBC6 = 3
-
-_ABIS = {
-    0x0000: "default",  # the machine's first ABI where it has several: i386 on x86, soft-float on Arm
-    0x0300: "x86_64",
-    0x0500: "ppc64",
-    0x0800: "x32",
-    0x0900: "armhf",
-    0x0A00: "aarch64",
-    0x1000: "riscv64",  # with the double-precision float ABI
-}
-
 
 class _Layout(NamedTuple):
     """The structures in one byte order."""
@@ -63,7 +49,7 @@ class CacheEntry(Record):
     Attributes:
         name: the name by which it is asked for: a SONAME, or a file name for development links.
         path: the absolute path to the file, in the root that the cache was made for.
-        flags: the kind of library (low byte) and its ABI (next byte).
+        flags: the kind of library (low byte; 3 is an ELF library for glibc 2) and its ABI (next byte).
         hwcap: 0, or what the processor must have for the entry to count, as the loader encodes it.
     """
 
@@ -71,17 +57,6 @@ class CacheEntry(Record):
     path: str
     flags: int
     hwcap: int
-
-    @property
-    def is_libc6(self) -> bool:
-        """Whether this is an ELF library for glibc 2. One that needs no libc at all may be marked as mere ELF."""
-        return self.flags & _TYPE_MASK == _ELF_LIBC6
-
-    @property
-    def abi(self) -> str:
-        """The ABI: `x86_64`, `aarch64`, ..., `default` (i386 on x86), else the bits in hexadecimal."""
-        bits = self.flags & _ABI_MASK
-        return _ABIS.get(bits, f"{bits:#06x}")
 
 
 def parse_ldcache(data: bytes) -> tuple[CacheEntry, ...]:

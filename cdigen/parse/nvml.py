@@ -17,7 +17,6 @@ from cdigen.parse.nvml_values import (
     parse_profile,
     preview,
 )
-from cdigen.parse.text import decode_json
 from cdigen.records import Record, to_dict
 
 if TYPE_CHECKING:
@@ -92,23 +91,11 @@ class NvmlFacts(Record):
     problems: tuple[str, ...]
 
 
-def parse_nvml(data: bytes) -> NvmlFacts:
-    """Read the JSON document.
-
-    Args:
-        data: the whole document, at most a mebibyte.
-
-    Raises:
-        ParseError: it is anything else; the reason names the place.
-    """
-    return parse_nvml_value(decode_json(data))
-
-
-def parse_nvml_value(document: object) -> NvmlFacts:
+def parse_nvml(document: object) -> NvmlFacts:
     """Read the document as a value: of JSON, or of YAML in a snapshot.
 
     Raises:
-        ParseError: as for `parse_nvml`.
+        ParseError: it is anything else; the reason names the place.
     """
     fields = _object(document, "the answer", {"driver_version", "gpus", "problems"})
     gpus = tuple(_gpu(item, f"gpus[{i}]") for i, item in enumerate(_array(fields, "gpus", "", MAX_GPUS)))
@@ -122,7 +109,7 @@ def parse_nvml_value(document: object) -> NvmlFacts:
 
 
 def render_nvml(facts: NvmlFacts) -> dict[str, object]:
-    """Return the document of `facts`, of which `parse_nvml_value` makes them again.
+    """Return the document of `facts`, of which `parse_nvml` makes them again.
 
     What is None has no key; nor has what is empty, but for the list of GPUs.
     """

@@ -22,7 +22,8 @@ from cdigen.parse import nvml_values
 from cdigen.parse.document import parse_document
 from cdigen.parse.elf import glibc_floor, parse_elf
 from cdigen.parse.engine_document import format_scalar, parse_as_engines
-from cdigen.parse.nvml import parse_nvml, parse_nvml_value, render_nvml
+from cdigen.parse.nvml import parse_nvml, render_nvml
+from cdigen.parse.text import decode_json
 from cdigen.plan.header_options import format_choices, parse_choices
 from cdigen.specs.header import header_options, is_ours, may_become_ours, spec_header
 from cdigen.specs.on_disk import read_registry
@@ -47,8 +48,8 @@ def elf(data: bytes) -> None:
 
 def nvml(data: bytes) -> None:
     """Read an answer of NVML; what is written of it is read as the same."""
-    facts = parse_nvml(data)
-    assert parse_nvml_value(render_nvml(facts)) == facts
+    facts = parse_nvml(decode_json(data))
+    assert parse_nvml(render_nvml(facts)) == facts
 
 
 def nvml_value(data: bytes) -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdigen.errors import ParseError, one_line
-from cdigen.parse.nvml import NvmlFacts, NvmlGpu, NvmlMig, parse_nvml, parse_nvml_value, render_nvml
+from cdigen.parse.nvml import NvmlFacts, NvmlGpu, NvmlMig, parse_nvml, render_nvml
 from cdigen.parse.nvml_values import parse_bus_id, parse_gpu_uuid, parse_mig_name, parse_mig_uuid
+from cdigen.parse.text import decode_json
 from cdigen.schema import find_schema_violations
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ _facts = st.builds(
 
 def refusal(document: object) -> str:
     with pytest.raises(ParseError) as caught:
-        parse_nvml(json.dumps(document).encode())
+        parse_nvml(document)
     assert one_line(str(caught.value)) == str(caught.value)
     return str(caught.value)
 
@@ -118,7 +119,7 @@ def refusal(document: object) -> str:
 def parsed(data: bytes) -> NvmlFacts | str:
     """Return the facts, or why there are none."""
     try:
-        return parse_nvml(data)
+        return parse_nvml(decode_json(data))
     except ParseError as error:
         return str(error)
 
@@ -143,20 +144,20 @@ def snapshot_violations(answer: object) -> list[str]:
 
 
 def test_a_document_says_what_the_facts_say() -> None:
-    assert parse_nvml(json.dumps(DOCUMENT).encode()) == FACTS
+    assert parse_nvml(DOCUMENT) == FACTS
     assert render_nvml(FACTS) == DOCUMENT
 
 
 def test_an_answer_without_gpus_is_an_answer() -> None:
     facts = NvmlFacts(driver_version=None, gpus=(), problems=())
     assert render_nvml(facts) == {"gpus": []}
-    assert parse_nvml(b'{"gpus": []}') == facts
+    assert parse_nvml({"gpus": []}) == facts
 
 
 @given(_facts)
 def test_what_is_rendered_is_parsed_again_and_obeys_the_schema(facts: NvmlFacts) -> None:
     document = render_nvml(facts)
-    assert parse_nvml(json.dumps(document).encode()) == facts
+    assert parse_nvml(document) == facts
     assert snapshot_violations(document) == []
 
 
@@ -219,7 +220,7 @@ def test_a_value_that_cannot_be_is_refused_with_its_place_by_parser_and_schema(
 def test_what_is_there_twice_is_refused(path: str, value: object, reason: str | None) -> None:
     document = changed(path, value)
     if reason is None:
-        parse_nvml_value(document)
+        parse_nvml(document)
     else:
         assert refusal(document) == reason
 
@@ -244,7 +245,7 @@ def test_an_item_that_is_no_object_is_refused() -> None:
 def test_mig_devices_are_in_the_order_of_their_indices_whatever_the_document_has() -> None:
     document = changed("gpus.0.mig.1.index", 0)
     cast("list[dict[str, list[dict[str, object]]]]", document["gpus"])[0]["mig"][0]["index"] = 5
-    assert [mig.index for mig in parse_nvml_value(document).gpus[0].mig] == [0, 5]
+    assert [mig.index for mig in parse_nvml(document).gpus[0].mig] == [0, 5]
 
 
 def damaged_documents(data: bytes) -> Iterator[bytes]:
@@ -255,7 +256,7 @@ def damaged_documents(data: bytes) -> Iterator[bytes]:
 def test_a_document_that_is_cut_or_has_a_wrong_byte_is_refused() -> None:
     for data in damaged_documents(json.dumps(DOCUMENT).encode()):
         with pytest.raises(ParseError):
-            parse_nvml(data)
+            parse_nvml(decode_json(data))
 
 
 @given(st.binary(max_size=200))
@@ -283,7 +284,7 @@ _places = [
 def test_any_value_anywhere_is_parsed_or_refused_in_one_line(path: str, value: object) -> None:
     facts = parsed(json.dumps(changed(path, value)).encode())
     if isinstance(facts, NvmlFacts):
-        assert parse_nvml_value(render_nvml(facts)) == facts
+        assert parse_nvml(render_nvml(facts)) == facts
     else:
         assert one_line(facts) == facts
 
