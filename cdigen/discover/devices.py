@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from cdigen.catalog.driver import CONTROL_NODES
-from cdigen.discover.majors import may_be_of_nvidia
 from cdigen.errors import one_line
 from cdigen.facts import DeviceNode, MissingNode
 from cdigen.host import UNSEEN
@@ -53,7 +52,7 @@ def find_right_node(dev: View, path: str, why: str, majors: Majors, stem: str, m
         dev: the device root.
         path: a path below /dev.
         why: see `DeviceNode`.
-        majors: a node that has other numbers than its driver is as bad as none: it is of an earlier boot.
+        majors: see `Majors.misfit`.
         stem: see `Majors.of`.
         minor: the number that the node must have.
 
@@ -66,12 +65,7 @@ def find_right_node(dev: View, path: str, why: str, majors: Majors, stem: str, m
         if target is None:
             return "is missing"
         return "is not a character device" if target[1].kind != "char" else f"cannot be named: {UNSAFE_PATH}"
-    if not (majors.known or majors.of_others or may_be_of_nvidia(node.major)):
-        return f"is {node.major}:{node.minor}, which is no device of NVIDIA's"
-    major = majors.of(stem)
-    if majors.known and major is not None and (node.major, node.minor) != (major, minor):
-        return f"is {node.major}:{node.minor} and not {major}:{minor}, which its driver has"
-    return node
+    return majors.misfit(stem, node.major, node.minor, expected_minor=minor) or node
 
 
 def find_control_nodes(

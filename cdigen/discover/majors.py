@@ -47,6 +47,24 @@ class Majors(Record):
         """
         return next((self.by_driver[name] for name in NODE_DRIVERS[stem] if name in self.by_driver), None)
 
+    def misfit(self, stem: str, major: int, minor: int, *, expected_minor: int) -> str:
+        """Return why a node with these numbers is not its driver's, a clause; "" if it is, as far as can be told.
+
+        A node that has other numbers than its driver is of an earlier boot, or somebody else's.
+
+        Args:
+            stem: see `of`.
+            major: the node's.
+            minor: the node's.
+            expected_minor: the number that its driver gives it.
+        """
+        if not (self.known or self.of_others or may_be_of_nvidia(major)):
+            return f"is {major}:{minor}, which is no device of NVIDIA's"
+        expected = self.of(stem)
+        if expected is not None and (major, minor) != (expected, expected_minor):
+            return f"is {major}:{minor} and not {expected}:{expected_minor}, which its driver has"
+        return ""
+
 
 def find_majors(system: View, notes: Notes) -> Majors:
     """Return the majors of NVIDIA's drivers.

@@ -46,7 +46,7 @@ def judge_node(dev: View, majors: Majors, unknown: bool, wanted: WantedNode, not
     Args:
         dev: the device root.
         majors: the majors of the drivers that are loaded.
-        unknown: whether `majors` has none though there are some; then only minor, mode and owner are compared.
+        unknown: whether `majors` has none though there are some; then of the numbers only the minor is compared.
         wanted: the node.
         notes: gets why it cannot be looked at.
     """
@@ -64,7 +64,11 @@ def judge_node(dev: View, majors: Majors, unknown: bool, wanted: WantedNode, not
         state = "module not loaded"
     elif found is None:
         state = "missing"
-    elif found.kind != "char" or found.minor != wanted.minor or (major is not None and found.major != major):
+    elif (
+        found.kind != "char"
+        or found.minor != wanted.minor
+        or majors.misfit(wanted.stem, found.major, found.minor, expected_minor=wanted.minor)
+    ):
         state = "wrong device"
     elif (found.mode & 0o777, found.uid, found.gid) != (settings.mode, settings.uid, settings.gid):
         state = "other mode"
