@@ -21,20 +21,22 @@ _MAX_BYTES = 1 << 16
 
 _DEFAULT = BuildOptions()
 
-_ONE = {
+ONE = {
     "--mode": "mode",
     "--vendor": "vendor",
     "--class": "device_class",
     "--additional-gids": "additional_gids",
 }
-_MANY = {"--device": "devices", "--device-name-strategy": "strategies", "--container-lib-dir": "library_directories"}
-_FLAGS = {
+MANY = {"--device": "devices", "--device-name-strategy": "strategies", "--container-lib-dir": "library_directories"}
+FLAGS = {
     "--no-all": ("with_all", False),
     "--none-device": ("none_device", True),
     "--ipc": ("ipc", True),
     f"--{COMPAT32}": ("compat32", True),
     "--allow-incomplete": ("allow_incomplete", True),
 }
+"""Options that take one value, several, and none, each with the field of `BuildOptions` that it sets."""
+
 _CAPABILITIES = "--capabilities"
 _ROOTS = {"--driver-root": "driver_root", "--dev-root": "dev_root"}
 
@@ -64,17 +66,17 @@ def _arguments(choices: Choices) -> Iterator[str]:
         if value not in (None, "/" if name == "driver_root" else None):  # "/" is not the default of the other
             yield f"{option}={value}"
     options = choices.options
-    for option, name in _ONE.items():
+    for option, name in ONE.items():
         value = getattr(options, name)
         if value not in (getattr(_DEFAULT, name), "gpu" if name == "mode" else None):  # another word for the default
             yield f"{option}={value}"
-    for option, name in _MANY.items():
+    for option, name in MANY.items():
         values = getattr(options, name)
         if values != getattr(_DEFAULT, name):
             yield from (f"{option}={value}" for value in values)
     if options.capabilities != _DEFAULT.capabilities:
         yield f"{_CAPABILITIES}={','.join(options.capabilities)}"
-    for option, (name, value) in _FLAGS.items():
+    for option, (name, value) in FLAGS.items():
         if getattr(options, name) is value:
             yield option
 
@@ -94,17 +96,17 @@ def parse_choices(text: str) -> Choices:
     found: dict[str, Any] = {}
     for argument in arguments:
         option, equals, value = argument.partition("=")
-        if option in _FLAGS and not equals:
-            name, flag = _FLAGS[option]
+        if option in FLAGS and not equals:
+            name, flag = FLAGS[option]
             found[name] = flag
         elif not value:
             raise ParseError(f"{one_line(argument)!r} is not an option of a spec")
-        elif option in _MANY:
-            found[_MANY[option]] = (*found.get(_MANY[option], ()), value)
+        elif option in MANY:
+            found[MANY[option]] = (*found.get(MANY[option], ()), value)
         elif option == _CAPABILITIES:
             found["capabilities"], _ = parse_capabilities(value)
-        elif option in _ONE or option in _ROOTS:
-            found[{**_ONE, **_ROOTS}[option]] = value
+        elif option in ONE or option in _ROOTS:
+            found[{**ONE, **_ROOTS}[option]] = value
         else:
             raise ParseError(f"{one_line(argument)!r} is not an option of a spec")
     if found.get("mode", _DEFAULT.mode) not in MODES:

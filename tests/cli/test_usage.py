@@ -14,6 +14,8 @@ from cdigen.catalog.modes import MODES
 from cdigen.cli import VERBS, load_verb
 from cdigen.discover.gpus import AskNvml
 from cdigen.options.duration import parse_duration
+from cdigen.options.shared import BUILD_OPTIONS, with_options
+from cdigen.plan.header_options import FLAGS, MANY, ONE
 from cdigen.plan.options import AdditionalGids, BuildOptions, NameStrategy
 from cdigen.session.target import Target
 from tests.cli.program import run_program
@@ -268,3 +270,23 @@ def test_the_table_of_verbs_says_what_each_says_of_itself(command: str) -> None:
 
     assert " ".join(text.split("\n\n")[0].split()).startswith(VERBS[command])
     assert VERBS[command].endswith(".")
+
+
+def test_what_can_be_chosen_is_what_the_header_of_a_spec_can_say() -> None:
+    def declared() -> int:
+        return 0
+
+    chosen = with_options(*BUILD_OPTIONS)(declared)
+    by_name = {
+        option.opts[-1]: option.name for option in click.command(chosen).params if isinstance(option, click.Option)
+    }
+    fields = {"no_all": "with_all"}
+    in_header = {
+        **ONE,
+        **MANY,
+        **{option: name for option, (name, _) in FLAGS.items()},
+        "--capabilities": "capabilities",
+    }
+
+    assert {option: fields.get(str(name), name) for option, name in by_name.items()} == in_header
+    assert set(in_header.values()) == BuildOptions.__annotations__.keys()
