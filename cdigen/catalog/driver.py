@@ -61,6 +61,19 @@ LIBRARY_DIRECTORIES = (
 NixOS: /run/opengl-driver. Container-Optimized OS and CoreOS: /usr/local/nvidia, /var/lib/nvidia. Talos: /usr/local.
 """
 
+DRIVER_ROOTS = (
+    "/run/nvidia/driver",
+    "/home/kubernetes/bin/nvidia",
+    "/var/lib/nvidia",
+    "/opt/nvidia",
+    "/snap/docker/current/graphics",
+)
+"""Where a driver may be that is none of the host's own `/`, for who is to be told of it: `--driver-root`.
+
+The GPU Operator's driver container; GKE and other Container-Optimized OS; images that put it into /opt; snaps of docker
+on Ubuntu Core (NVIDIA/nvidia-container-toolkit#82).
+"""
+
 ALTERNATIVE_SETS = "nvidia"
 """Directory below a library directory in which each subdirectory may hold a driver: Debian's nvidia/current."""
 

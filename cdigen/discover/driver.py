@@ -5,19 +5,18 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cdigen.catalog.driver import MACHINES
+from cdigen.catalog.driver import DRIVER_ROOTS, MACHINES
 from cdigen.discover.devices import GPU_NODE
+from cdigen.discover.directories import find_library_directories
 from cdigen.errors import IncompleteError, NoDriverError, ParseError, VersionMismatchError, one_line
 from cdigen.facts import Driver
-from cdigen.host import UNREADABLE, UNSEEN, HostReadError
-from cdigen.notes import UNSAFE_PATH, is_safe_path, reason_of
+from cdigen.host import UNREADABLE, UNSEEN, HostReadError, View
+from cdigen.notes import UNSAFE_PATH, Notes, is_safe_path, reason_of
 from cdigen.parse.procfs import is_driver_version, parse_module_version, parse_nvidia_version
 from cdigen.records import Record
 
 if TYPE_CHECKING:
-    from cdigen.host import View
     from cdigen.host.views import Views
-    from cdigen.notes import Notes
 
 PROC_VERSION = "/proc/driver/nvidia/version"
 MODULE = "/sys/module/nvidia"
@@ -195,16 +194,37 @@ def _has_gpu_node(dev: View) -> bool:
 
 def _no_libcuda(views: Views, kernel: KernelModule | None) -> NoDriverError | IncompleteError:
     root = one_line(views.driver.host_path("/"))
+    elsewhere = _find_elsewhere(views, kernel)
+    other, hint = "", ""
+    commands: tuple[str, ...] = ()
+    if elsewhere is not None:
+        place, version = elsewhere
+        other = f"; there is libcuda.so.{version} below {place}"
+        hint, commands = "use it with", (f"cdigen generate --driver-root {place}",)
     if kernel is not None:
         return IncompleteError(
             f"the kernel module {kernel.version} is loaded ({kernel.source}) but there is no"
-            f" libcuda.so.{kernel.version} below {root}",
-            hint=f"install the user-space driver {kernel.version}, or name its directory with --driver-root",
+            f" libcuda.so.{kernel.version} below {root}{other}",
+            hint=hint or f"install the user-space driver {kernel.version}, or name its directory with --driver-root",
+            commands=commands,
         )
     return NoDriverError(
-        f"no NVIDIA driver: neither {PROC_VERSION} nor a libcuda.so.<version> below {root}",
-        hint="install the driver, or name its directory with --driver-root",
+        f"no NVIDIA driver: neither {PROC_VERSION} nor a libcuda.so.<version> below {root}{other}",
+        hint=hint or "install the driver, or name its directory with --driver-root",
+        commands=commands,
     )
+
+
+def _find_elsewhere(views: Views, kernel: KernelModule | None) -> tuple[str, str] | None:
+    """Return a known driver root with a driver that may be the host's, and its version."""
+    for root in DRIVER_ROOTS:
+        with suppress(*UNSEEN):
+            view = View(views.system.host, root)
+            versions = find_libcudas(view, find_library_directories(view, Notes()), Notes())
+            fitting = [version for version in versions if kernel is None or version == kernel.version]
+            if fitting:
+                return root, fitting[0]
+    return None
 
 
 def _only_version(views: Views, installed: dict[str, list[str]]) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from cdigen.catalog.driver import DRIVER_ROOTS
 from cdigen.errors import CdigenError, IncompleteError, NoDriverError, UnreadableError, VersionMismatchError
 from cdigen.facts import Driver
 from tests.hosts import (
@@ -173,6 +174,40 @@ def test_a_host_without_either_half_has_no_driver() -> None:
         "no NVIDIA driver: neither /proc/driver/nvidia/version nor a libcuda.so.<version> below /run/driver;"
         " install the driver, or name its directory with --driver-root"
     )
+
+
+@pytest.mark.parametrize("root", DRIVER_ROOTS)
+def test_a_driver_in_a_known_root_is_named_with_the_whole_command(root: str) -> None:
+    entries = moved(minimal_entries(), root, "/usr", "/lib")
+
+    assert refusal(entries, IncompleteError) == (
+        f"the kernel module {VERSION} is loaded (/proc/driver/nvidia/version) but there is no libcuda.so.{VERSION}"
+        f" below /; there is libcuda.so.{VERSION} below {root}; use it with: cdigen generate --driver-root {root}"
+    )
+    assert refusal(without(entries, "/proc", "/dev"), NoDriverError) == (
+        "no NVIDIA driver: neither /proc/driver/nvidia/version nor a libcuda.so.<version> below /; there is"
+        f" libcuda.so.{VERSION} below {root}; use it with: cdigen generate --driver-root {root}"
+    )
+
+
+def test_a_driver_elsewhere_that_is_not_the_one_that_runs_is_not_advised() -> None:
+    entries = {**moved(minimal_entries(), DRIVER_ROOTS[0], "/usr", "/lib"), **kernel_entries("999.1.1")}
+
+    assert refusal(entries, IncompleteError) == (
+        "the kernel module 999.1.1 is loaded (/proc/driver/nvidia/version) but there is no libcuda.so.999.1.1 below /;"
+        " install the user-space driver 999.1.1, or name its directory with --driver-root"
+    )
+
+
+def test_a_known_root_that_cannot_be_looked_at_is_passed_over() -> None:
+    entries = without(minimal_entries(), "/usr", "/lib")
+    first, second = DRIVER_ROOTS[:2]
+    entries[first] = {"kind": "link", "to": first}
+    entries |= moved(
+        {path: entry for path, entry in minimal_entries().items() if path.startswith("/usr")}, second, "/usr"
+    )
+
+    assert refusal(entries, IncompleteError).endswith(f"cdigen generate --driver-root {second}")
 
 
 def test_a_driver_that_is_installed_and_not_loaded_is_no_driver() -> None:
