@@ -35,16 +35,23 @@ class Driver(Record):
     """The driver's two halves, which are of the same build.
 
     Attributes:
-        version: the version, e.g. "535.309.01".
+        version: the version, e.g. "535.309.01"; None where no file tells it, as on WSL2.
         machine: the machine of libcuda as in `ElfFacts.machine`, "x86_64" or "aarch64".
         kernel_version_source: the file that told the kernel module's version; None if nothing told it.
         libcuda: the host path of libcuda.
+        package: on WSL2, the name of Windows' driver package, which changes with every update; else "".
     """
 
-    version: str
+    version: str | None
     machine: str
     kernel_version_source: str | None
     libcuda: str
+    package: str = ""
+
+    @property
+    def name(self) -> str:
+        """The version, or what there is in its place."""
+        return self.version or self.package
 
 
 class LibraryName(Record):
@@ -113,7 +120,7 @@ class DriverFile(Record):
         host_path: see the module.
         container_paths: where it is mounted; more than one where images differ.
         library_relative: paths below every library directory at which it is mounted as well.
-        group: the capability group in the vendor's words.
+        group: the capability group in the vendor's words; None for what all need.
         why: why it is taken; one line.
         asks_for: for a configuration file, the libraries that it names.
         elf: for a program or a module, what its ELF headers say.
@@ -123,7 +130,7 @@ class DriverFile(Record):
     kind: str
     host_path: str
     container_paths: tuple[str, ...]
-    group: str
+    group: str | None
     why: str
     library_relative: tuple[str, ...] = ()
     asks_for: tuple[str, ...] = ()
@@ -336,6 +343,7 @@ class Inventory(Record):
         sockets: sockets of the driver's daemons, sorted by container path.
         control_nodes: nodes that every container needs, in the order of the catalog.
         gpus: by index.
+        shared_nodes: nodes of all GPUs together, where they cannot be told apart (WSL2); then `gpus` has none.
         missing: nodes without which containers would not work, in the order of discovery.
         failed_reads: what could not be read, in the order of discovery; there is a finding for each.
         findings: in the order of discovery, which is fixed.
@@ -353,3 +361,4 @@ class Inventory(Record):
     failed_reads: tuple[FailedRead, ...]
     findings: tuple[Finding, ...]
     left_out: tuple[LeftOut, ...]
+    shared_nodes: tuple[DeviceNode, ...] = ()

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from cdigen.catalog.classes import CLASSES
 from cdigen.discover.devices import find_right_node
 from cdigen.discover.majors import Majors, find_majors
+from cdigen.discover.platform import find_platform
 from cdigen.errors import CdigenError, ParseError, one_line
 from cdigen.facts import ClassDevices, DriverFile
+from cdigen.findings import Remedy
 from cdigen.host import UNREADABLE, UNSEEN, LinkError
 from cdigen.notes import UNSAFE_PATH, Notes, is_safe_path
 from cdigen.parse.capabilities import parse_capability_access
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile("0|[1-9][0-9]{0,6}")  # a minor has 20 bits
 _MOST_NAMED = 8
+_NONE_ON_WSL = Remedy("WSL2 has none; leave --mode out")
 _UNKNOWN = Majors(known=False, by_driver={}, of_others=True)
 
 
@@ -62,7 +65,7 @@ def _find(views: Views, row: ClassRow, notes: Notes) -> ClassDevices:
         nodes=nodes,
         files=tuple(_files(views, row, notes)) if nodes else (),
         absent=row.absent,
-        remedy=row.remedy,
+        remedy=_NONE_ON_WSL if row.with_driver and find_platform(views).kind == "wsl" else row.remedy,
         failed_reads=notes.failed_reads,
         findings=notes.findings,
         left_out=notes.left_out,

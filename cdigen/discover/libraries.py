@@ -76,8 +76,8 @@ def find_libraries(view: View, directories: tuple[str, ...], driver: Driver, not
         notes: gets what is damaged, foreign, dangling, or of another driver.
     """
     unusable: list[UnusableLibrary] = []
-    files = _find_files(view, directories, driver.version, notes, unusable)
-    taken = [file for file in files if _classify(file, view, driver.version, notes)]
+    files = _find_files(view, directories, driver.name, notes, unusable)
+    taken = [file for file in files if _classify(file, view, driver.name, notes)]
     readable = []
     for file in taken:
         reason = _read_elf(file, view, driver, notes)
@@ -86,7 +86,7 @@ def find_libraries(view: View, directories: tuple[str, ...], driver: Driver, not
         else:
             names = (file.file_name, *(name for _, name in file.names))
             unusable.append(UnusableLibrary(host_path=view.host_path(file.path), names=names, reason=reason))
-    chosen = _one_for_each_name(readable, view, driver.version, notes)
+    chosen = _one_for_each_name(readable, view, driver.name, notes)
     libraries = [_library(file, view, notes) for file in chosen]
     return FoundLibraries(
         usable=tuple(sorted(libraries, key=lambda library: (-library.elf.bits, library.file_name))),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from cdigen.catalog.wsl import DEVICE
 from cdigen.discover.pci import find_gpus_of_nvidia
 from cdigen.errors import UnsupportedPlatformError, one_line
 from cdigen.records import Record
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
     from cdigen.host import View
     from cdigen.host.views import Views
 
-WSL_DEVICE = "/dev/dxg"
 TEGRA_RELEASE = "/etc/nv_tegra_release"
 SOC_FAMILY = "/sys/devices/soc0/family"
 
 _NVGPU = "/dev/nvgpu"
 _ON_PCI = "igpu-"  # an integrated GPU that shows on the PCI bus: /dev/nvgpu/igpu-0000:01:00.0 of Thor
-_NAMES = {"wsl": "WSL2", "tegra": "a Jetson"}
 
 
 class Platform(Record):
@@ -50,29 +49,29 @@ def find_platform(views: Views) -> Platform:
     Raises:
         HostReadError, LinkError: a file that tells cannot be looked at, which is not absence.
     """
-    device = views.dev.find(WSL_DEVICE)
+    device = views.dev.find(DEVICE)
     if device is not None and device[1].kind == "char":
-        return Platform(kind="wsl", shown_by=views.dev.host_path(WSL_DEVICE))
+        return Platform(kind="wsl", shown_by=views.dev.host_path(DEVICE))
     shown_by = _find_tegra(views.system)
     if shown_by is None or _has_discrete_gpu(views):
         return Platform(kind="pci")
     return Platform(kind="tegra", shown_by=shown_by)
 
 
-def check_platform(views: Views) -> None:
-    """Check that cdigen knows the driver of a host's platform.
+def check_platform(views: Views) -> Platform:
+    """Return what kind of machine a host is, if cdigen knows its driver.
 
     Raises:
         UnsupportedPlatformError: it does not.
         HostReadError, LinkError: see `find_platform`.
     """
     platform = find_platform(views)
-    if platform.kind != "pci":
+    if platform.kind == "tegra":
         shown_by = one_line(platform.shown_by)
         raise UnsupportedPlatformError(
-            f"this host is {_NAMES[platform.kind]} (it has {shown_by}), which cdigen does not support yet",
-            subject=shown_by,
+            f"this host is a Jetson (it has {shown_by}), which cdigen does not support yet", subject=shown_by
         )
+    return platform
 
 
 def _find_tegra(system: View) -> str | None:

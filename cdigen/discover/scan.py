@@ -54,6 +54,10 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
     """
     notes = Notes()
     try:
+        if check_platform(views).kind == "wsl":
+            from cdigen.discover.wsl import find_wsl_inventory
+
+            return find_wsl_inventory(views, notes, with_gpus=with_gpus)
         return _scan(views, notes, ask_nvml, with_gpus=with_gpus)
     except CdigenError as error:
         error.findings = notes.findings
@@ -64,7 +68,6 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
 
 
 def _scan(views: Views, notes: Notes, ask_nvml: AskNvml, *, with_gpus: bool) -> Inventory:
-    check_platform(views)
     directories = find_library_directories(views.driver, notes)
     driver = find_driver(views, directories, notes)
     control_nodes, found_gpus = (
@@ -84,7 +87,7 @@ def _scan(views: Views, notes: Notes, ask_nvml: AskNvml, *, with_gpus: bool) -> 
     return Inventory(
         driver=driver,
         libraries=_at_absolute_paths(views.driver, libraries, files, notes),
-        lacking=find_lacking(libraries, files, found_libraries.unusable, driver.version),
+        lacking=find_lacking(libraries, files, found_libraries.unusable, driver.name),
         files=tuple(sorted(files, key=lambda file: (file.kind, file.container_paths, file.library_relative))),
         sockets=sockets,
         control_nodes=control_nodes,
@@ -106,7 +109,7 @@ def _find_devices(
     def ask() -> NvmlFacts | None:
         from cdigen.discover.nvml import find_nvml
 
-        return find_nvml(views, notes, version=driver.version, directories=directories)
+        return find_nvml(views, notes, version=driver.name, directories=directories)
 
     found = find_gpus(views, majors, notes, ask_nvml=ask_nvml, nvml=ask)
     return control_nodes, replace(found, missing=missing + found.missing)

@@ -9,7 +9,7 @@ from cdigen.doctor.driver import check_driver
 from cdigen.doctor.kernel import check_kernel
 from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
-from cdigen.doctor.platform import find_unsupported
+from cdigen.doctor.platform import check_wsl, find_unsupported
 from cdigen.doctor.selinux import check_selinux
 from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs
 from cdigen.doctor.units import check_units, units_command
@@ -54,10 +54,11 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
             for line in spec_lines
         )
     said = {(line.code, line.message, line.remedy) for line in driver_lines}
+    hardware = check_wsl(context)
+    if hardware is None:
+        hardware = (*check_pci(context), *check_kernel(context), *check_nodes(context))
     return (
-        *check_pci(context),
-        *check_kernel(context),
-        *check_nodes(context),
+        *hardware,
         *driver_lines,
         *spec_lines,
         *(

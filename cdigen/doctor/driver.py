@@ -31,6 +31,8 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
     what = f"{len(inventory.libraries)} libraries, {count(len(inventory.gpus), 'GPU')}"
     version = "the kernel module's too" if driver.kernel_version_source else "the kernel module's is not known"
     message = f"version {driver.version}, {version}; {what}{more}"
+    if driver.version is None:
+        message = f"Windows' driver package {driver.package}; {len(inventory.libraries)} libraries{more}"
     return (
         diagnosis("driver", driver.libcuda, "ok", "driver-found", message)
         if not inventory.failed_reads
@@ -47,7 +49,7 @@ def _pass_on_lacking(inventory: Inventory) -> Iterator[Diagnosis]:
     if inventory.failed_reads:  # it may be there
         return
     lacking = {(library.name, library.bits): library for library in reversed(inventory.lacking) if library.bits == 64}
-    for finding in warn_of_lacking(reversed(lacking.values()), inventory.driver.version):
+    for finding in warn_of_lacking(reversed(lacking.values()), inventory.driver.name):
         yield pass_on("driver", finding.subject, "problem", finding)
 
 

@@ -1,12 +1,14 @@
-"""Whether cdigen knows the driver of the host's platform: where it does not, no other check can say anything right."""
+"""The host's platform: whether cdigen knows its driver, else no other check is right; and the device of WSL2."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.diagnosis import Diagnosis, pass_on
-from cdigen.discover.platform import check_platform
-from cdigen.errors import UnsupportedPlatformError
+from cdigen.catalog.wsl import DEVICE
+from cdigen.diagnosis import Diagnosis, diagnosis, pass_on, run
+from cdigen.discover.devices import find_node
+from cdigen.discover.platform import check_platform, find_platform
+from cdigen.errors import UnsupportedPlatformError, one_line, shell_word
 from cdigen.host import UNREADABLE
 
 if TYPE_CHECKING:
@@ -22,3 +24,19 @@ def find_unsupported(context: Context) -> Diagnosis | None:
     except UNREADABLE:  # the scan meets it too
         return None
     return None
+
+
+def check_wsl(context: Context) -> tuple[Diagnosis, ...] | None:
+    """Return the line about the one device of WSL2; None if the host is none, which has a bus, a module and nodes."""
+    views = context.views
+    try:
+        if find_platform(views).kind != "wsl":
+            return None
+        node = find_node(views.dev, DEVICE, "")
+    except UNREADABLE:  # the scan meets it too
+        return None
+    shown = one_line(views.dev.host_path(DEVICE))
+    if node is not None and node.mode & 0o006 != 0o006:
+        message = f"mode {node.mode:04o}: not open to all users"
+        return (diagnosis("nodes", shown, "warning", "node-not-open", message, run(f"chmod 0666 {shell_word(shown)}")),)
+    return (diagnosis("nodes", shown, "ok", "nodes-right", "the one device of all GPUs of WSL2, open to all users"),)

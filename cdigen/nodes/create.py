@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdigen.discover.platform import check_platform
-from cdigen.errors import FileError, UsageError, one_line
+from cdigen.errors import FileError, UnsupportedPlatformError, UsageError, one_line
 from cdigen.findings import Finding, Remedy
 from cdigen.host import UNSEEN
 from cdigen.host.programs import run_programs
@@ -65,6 +65,10 @@ class Made(Record):
     findings: tuple[Finding, ...]
 
 
+class NothingToMakeError(UnsupportedPlatformError):
+    """The platform has no nodes that anybody would have to make; exit 3."""
+
+
 def look_at_nodes(target: Target) -> tuple[Views, tuple[ExpectedNode, ...], Notes]:
     """Return the host of `target` as it is now, its nodes, and what was noted.
 
@@ -72,7 +76,8 @@ def look_at_nodes(target: Target) -> tuple[Views, tuple[ExpectedNode, ...], Note
         UnsupportedPlatformError: its nodes are not known; others as of `open_session`.
     """
     views = open_session(target).views
-    check_platform(views)
+    if check_platform(views).kind == "wsl":
+        raise NothingToMakeError("this host is WSL2, which has no device node but /dev/dxg, and the kernel makes that")
     notes = Notes()
     return views, find_expected_nodes(views, notes), notes
 
@@ -153,7 +158,10 @@ def make_nodes_first(target: Target, *, wait: float = 0.0) -> tuple[Finding, ...
     Raises:
         UsageError, FileError: see `make_nodes`. What is still missing is for others to judge.
     """
-    made = make_nodes(target, option="--create-nodes", dry_run=False)
+    try:
+        made = make_nodes(target, option="--create-nodes", dry_run=False)
+    except NothingToMakeError:
+        return ()
     if wait:
         from cdigen.session.wait import wait_for_driver
 

@@ -21,8 +21,6 @@ else:
     _Choice = click.Choice  # no generic class before click 8.2
 
 _KIND_CLASSES = list(dict.fromkeys(row.device_class for row in MODES.values()))
-_UNSUPPORTED = {"wsl": "WSL2", "csv": "Jetson"}
-"""Words of `nvidia-ctk cdi generate --mode`, and the platform that each is for."""
 
 
 class _ModeChoice(_Choice):
@@ -32,9 +30,14 @@ class _ModeChoice(_Choice):
         super().__init__(tuple(MODES))
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the mode; raises click.BadParameter for one that is none, or that cdigen does not support yet."""
-        if value in _UNSUPPORTED:
-            self.fail(f"'{value}' is for {_UNSUPPORTED[value]}, which cdigen does not support yet.", param, ctx)
+        """Return the mode; raises click.BadParameter for one that is none.
+
+        `nvidia-ctk cdi generate --mode` has two words for platforms, which are told by files here.
+        """
+        if value == "wsl":
+            self.fail("'wsl' is no mode: that a host is WSL2 is found out. Leave it out.", param, ctx)
+        if value == "csv":
+            self.fail("'csv' is for Jetson, which cdigen does not support yet.", param, ctx)
         return super().convert("gpu" if value == "nvml" else value, param, ctx)
 
 

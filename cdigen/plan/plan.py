@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.errors import CdigenError, IncompleteError, UnreadableError
+from cdigen.errors import CdigenError, IncompleteError, UnreadableError, one_line
 from cdigen.facts import LeftOut
 from cdigen.plan.lacking import find_relevant, refuse_lacking, warn_of_lacking
 from cdigen.plan.missing import refuse_missing
@@ -38,6 +38,10 @@ _32_BIT = "32-bit; injected with --compat32"
 
 SOCKET_OPTIONS = ("nosuid", "nodev", "noexec", "bind")
 """A socket: connecting to it needs write permission, so it is not read-only."""
+
+
+_SHARED_NAMES = {"index": "0", "type-index": "gpu0"}
+"""What GPUs are called that cannot be told apart, by strategy; no UUID is known of them."""
 
 
 class PlannedMount(Record):
@@ -151,7 +155,7 @@ def build_plan_of(
     chosen = choose_libraries(inventory, options.capabilities)
     lacking = find_relevant(inventory, options, chosen)
     if not options.allow_incomplete:
-        refuse_lacking(lacking, inventory.driver.version)
+        refuse_lacking(lacking, inventory.driver.name)
     directories = options.library_directories or CONTAINER_LIBRARY_DIRECTORIES[inventory.driver.machine]
     mounts: dict[str, PlannedMount] = {}
     for mount in _all_mounts(inventory, options, chosen, directories, left_out):
@@ -165,7 +169,7 @@ def build_plan_of(
         mounts=tuple(mount for _, mount in sorted(mounts.items())),
         env=_env(directories),
         left_out=tuple(LeftOut(host_path=path, reason=why) for path, why in sorted(left_out.items())),
-        findings=(*warn_of_lacking(lacking, inventory.driver.version), *warn_of_sockets(inventory, options)),
+        findings=(*warn_of_lacking(lacking, inventory.driver.name), *warn_of_sockets(inventory, options)),
     )
 
 
@@ -188,7 +192,7 @@ def _all_mounts(
         if file.bits == 32 and not options.compat32:
             left_out.setdefault(file.host_path, _32_BIT)
             continue
-        if file.group not in options.capabilities:
+        if file.group is not None and file.group not in options.capabilities:
             left_out.setdefault(file.host_path, _not_chosen(file.group))
             continue
         paths = (*file.container_paths, *(f"{d}/{p}" for d in directories for p in file.library_relative))
@@ -266,6 +270,8 @@ def _library_mounts(library: Library, directories: tuple[str, ...], needed_by: s
 
 
 def _devices(inventory: Inventory, options: BuildOptions) -> tuple[PlannedDevice, ...]:
+    if inventory.shared_nodes:
+        return _shared_devices(inventory.shared_nodes, options)
     gpus = tuple(
         gpu
         for gpu in select_gpus(inventory.gpus, options.devices)
@@ -287,6 +293,30 @@ def _devices(inventory: Inventory, options: BuildOptions) -> tuple[PlannedDevice
         raise IncompleteError(
             "no GPU has a known UUID, so none would have a name", hint="add --device-name-strategy index"
         )
+    if options.none_device:
+        devices.append(PlannedDevice(name="none", gpus=(), nodes=(), env=(_VOID,)))
+    return tuple(devices)
+
+
+def _shared_devices(nodes: tuple[DeviceNode, ...], options: BuildOptions) -> tuple[PlannedDevice, ...]:
+    """Return the devices of a host whose GPUs have their nodes together: one that stands for all, under each name."""
+    if options.coherent is not None:
+        raise _nothing_to_offer(options.coherent)
+    unknown = [name for name in options.devices if name not in _SHARED_NAMES.values()]
+    if unknown:
+        raise IncompleteError(
+            f"--device {', '.join(map(one_line, unknown))}: no such GPU; those of this host cannot be told apart",
+            hint="use 0, which is all of them, or leave it out",
+            code="no-such-device",
+        )
+    names = dict.fromkeys(_SHARED_NAMES[strategy] for strategy in options.strategies if strategy in _SHARED_NAMES)
+    if options.with_all:
+        names["all"] = None
+    if not names:
+        raise IncompleteError(
+            "no GPU has a known UUID, so none would have a name", hint="add --device-name-strategy index"
+        )
+    devices = [PlannedDevice(name=name, gpus=(), nodes=nodes) for name in names]
     if options.none_device:
         devices.append(PlannedDevice(name="none", gpus=(), nodes=(), env=(_VOID,)))
     return tuple(devices)

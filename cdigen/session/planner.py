@@ -58,7 +58,7 @@ class Planned(Record):
         """What is in it, a part of `summary` each; the first is what it is of."""
         parts = []
         if self.inventory is not None:
-            parts.append(f"driver {self.inventory.driver.version}")
+            parts.append(f"driver {self.inventory.driver.name}")
         if self.inventory is not None and self.plan.devices[0].gpus:
             parts += [count(len(self.inventory.gpus), "GPU"), count(len(self.plan.devices), "device")]
         else:

@@ -22,7 +22,7 @@ def render_plan(planned: Planned, file_format: str) -> bytes:
     if file_format == "json":
         return render_json(document)
     inventory = planned.inventory
-    subject = planned.plan.kind if inventory is None else f"NVIDIA driver {inventory.driver.version}"
+    subject = planned.plan.kind if inventory is None else f"NVIDIA driver {inventory.driver.name}"
     return render_yaml(document, spec_header(subject, format_choices(planned.choices)))
 
 

@@ -209,10 +209,10 @@ def _driver(driver: Driver) -> Json:
 
 def _about_driver(driver: Driver, glibc: str | None, by_group: dict[str, str]) -> list[str]:
     source = driver.kernel_version_source
-    kernel = f"{driver.version}, from {source}" if source else "version unknown"
+    kernel = f"{driver.name}, from {source}" if source else "version unknown"
     floors = ", ".join(f"{floor} for {group}" for group, floor in by_group.items())
     return [
-        f"driver {driver.version} for {driver.machine}",
+        f"driver {driver.name} for {driver.machine}",
         f"  libcuda      {driver.libcuda}",
         f"  kernel       {kernel}",
         f"  image needs  {f'glibc {glibc} for all libraries ({floors})' if glibc else 'unknown'}",

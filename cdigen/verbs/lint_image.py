@@ -8,6 +8,7 @@ import click
 
 from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import KERNEL_VERSIONS, PROC_VERSION, is_version_suffix, read_kernel_module
+from cdigen.discover.platform import find_platform
 from cdigen.errors import UsageError, one_line
 from cdigen.host import UNREADABLE, UNSEEN
 from cdigen.image import open_image
@@ -118,9 +119,11 @@ def _find_version(target: Target, given: str | None, notes: Notes) -> tuple[str 
             )
         return given, _OPTION
     views = open_session(target).views
-    version, source = _kernel_version(views, notes)
-    if version is None:
-        version, source = _libcuda_version(views, notes)
+    version, source = None, None
+    if find_platform(views).kind == "pci":  # elsewhere a version of these is another driver's
+        version, source = _kernel_version(views, notes)
+        if version is None:
+            version, source = _libcuda_version(views, notes)
     if version is None:
         notes.add(
             "note",

@@ -135,7 +135,6 @@ def test_a_sign_that_cannot_be_looked_at_is_not_absent(entries: Entries, error: 
 @pytest.mark.parametrize(
     ("entries", "what", "subject"),
     [
-        (DXG, "WSL2 (it has /dev/dxg)", "/dev/dxg"),
         ({RELEASE: text("")}, f"a Jetson (it has {RELEASE})", RELEASE),
         ({FAMILY: text("Tegra\n")}, f"a Jetson (it has {FAMILY})", FAMILY),
     ],
