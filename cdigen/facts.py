@@ -344,6 +344,7 @@ class Inventory(Record):
         control_nodes: nodes that every container needs, in the order of the catalog.
         gpus: by index.
         shared_nodes: nodes of all GPUs together, where they cannot be told apart (WSL2); then `gpus` has none.
+        shared_uuids: the UUIDs of these GPUs, as far as they are known, sorted.
         missing: nodes without which containers would not work, in the order of discovery.
         failed_reads: what could not be read, in the order of discovery; there is a finding for each.
         findings: in the order of discovery, which is fixed.
@@ -362,3 +363,11 @@ class Inventory(Record):
     findings: tuple[Finding, ...]
     left_out: tuple[LeftOut, ...]
     shared_nodes: tuple[DeviceNode, ...] = ()
+    shared_uuids: tuple[str, ...] = ()
+
+    @property
+    def lacks_uuids(self) -> bool:
+        """Whether there are GPUs or MIG instances whose UUID is not known."""
+        if self.shared_nodes:
+            return not self.shared_uuids
+        return any(gpu.uuid is None or any(mig.uuid is None for mig in gpu.mig or ()) for gpu in self.gpus)

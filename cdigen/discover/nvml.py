@@ -31,12 +31,23 @@ def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[st
         The answer; None if there is none that can be used, for which there is a finding.
     """
     path = _find_library(views, notes, version, directories)
-    if path is None:
-        return None
+    return None if path is None else ask_nvml(views, notes, path, version=version, consequence=_CONSEQUENCE)
+
+
+def ask_nvml(views: Views, notes: Notes, path: str, *, version: str | None, consequence: str) -> NvmlFacts | None:
+    """Ask a libnvidia-ml; see `find_nvml`.
+
+    Args:
+        views: the host.
+        notes: see `find_nvml`.
+        path: the library's host path.
+        version: the driver's, of which alone an answer is taken; None takes any.
+        consequence: what stays unknown without an answer, a clause.
+    """
     try:
         facts = views.driver.host.nvml(path)
     except HostReadError as error:
-        notes.damaged(path, error, f"NVML is not asked and {_CONSEQUENCE}")
+        notes.damaged(path, error, f"NVML is not asked and {consequence}")
         return None
     except NvmlError as error:
         if error.code == NVML_NOT_RECORDED:
@@ -46,7 +57,7 @@ def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[st
                 "note",
                 error.code,
                 path,
-                f"NVML is not asked, as {error.reason}, so {_CONSEQUENCE}",
+                f"NVML is not asked, as {error.reason}, so {consequence}",
                 hint=error.remedy.hint,
             )
         else:
@@ -54,17 +65,17 @@ def find_nvml(views: Views, notes: Notes, *, version: str, directories: tuple[st
                 "warning",
                 NVML_NO_ANSWER,
                 path,
-                f"NVML gives no answer: {error.reason}; {_CONSEQUENCE}",
+                f"NVML gives no answer: {error.reason}; {consequence}",
                 hint="see what it says to",
                 commands=("nvidia-smi -L",),
             )
         return None
-    if facts.driver_version not in (None, version):
+    if version is not None and facts.driver_version not in (None, version):
         notes.add(
             "warning",
             NVML_NO_ANSWER,
             path,
-            f"NVML answers for driver {facts.driver_version}, not {version}; its answer is not used and {_CONSEQUENCE}",
+            f"NVML answers for driver {facts.driver_version}, not {version}; its answer is not used and {consequence}",
             hint="ask on the host itself, or name its driver with --driver-root",
         )
         return None

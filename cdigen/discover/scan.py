@@ -57,7 +57,7 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
         if check_platform(views).kind == "wsl":
             from cdigen.discover.wsl import find_wsl_inventory
 
-            return find_wsl_inventory(views, notes, with_gpus=with_gpus)
+            return find_wsl_inventory(views, notes, ask=ask_nvml != "never", with_gpus=with_gpus)
         return _scan(views, notes, ask_nvml, with_gpus=with_gpus)
     except CdigenError as error:
         error.findings = notes.findings

@@ -24,6 +24,7 @@ from cdigen.catalog.wsl import (
 from cdigen.discover.devices import find_node
 from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import find_libcudas
+from cdigen.discover.nvml import ask_nvml
 from cdigen.errors import IncompleteError, NoDriverError, ParseError, one_line
 from cdigen.facts import Driver, DriverFile, Inventory, Library, LibraryName
 from cdigen.host import UNREADABLE
@@ -38,15 +39,17 @@ if TYPE_CHECKING:
 _UPDATE = (
     "install or update NVIDIA's driver in Windows, never one in Linux, and start WSL again with wsl.exe --shutdown"
 )
+_NVML = "libnvidia-ml.so.1"
 _ROWS = {row.stem: row for row in LIBRARIES}
 
 
-def find_wsl_inventory(views: Views, notes: Notes, *, with_gpus: bool = True) -> Inventory:
+def find_wsl_inventory(views: Views, notes: Notes, *, ask: bool, with_gpus: bool = True) -> Inventory:
     """Return everything that a spec of WSL2 is built from.
 
     Args:
         views: the host.
         notes: gets what is odd but can be lived with.
+        ask: whether NVML is asked for UUIDs, which no file tells.
         with_gpus: False looks for the driver's files alone.
 
     Raises:
@@ -64,6 +67,8 @@ def find_wsl_inventory(views: Views, notes: Notes, *, with_gpus: bool = True) ->
         raise IncompleteError(f"{view.host_path(f'{store}/{CUDA}')} cannot be used", hint=_UPDATE)
     files = finder.find_files()
     _note_linux_drivers(view, notes)
+    nodes = _find_device(views) if with_gpus else ()
+    uuids = _find_uuids(views, libraries, notes) if nodes and ask else ()
     return Inventory(
         driver=Driver(
             version=None,
@@ -78,7 +83,8 @@ def find_wsl_inventory(views: Views, notes: Notes, *, with_gpus: bool = True) ->
         sockets=(),
         control_nodes=(),
         gpus=(),
-        shared_nodes=_find_device(views) if with_gpus else (),
+        shared_nodes=nodes,
+        shared_uuids=uuids,
         missing=(),
         failed_reads=notes.failed_reads,
         findings=notes.findings,
@@ -89,6 +95,15 @@ def find_wsl_inventory(views: Views, notes: Notes, *, with_gpus: bool = True) ->
 def _find_device(views: Views) -> tuple[DeviceNode, ...]:
     node = find_node(views.dev, DEVICE, "all GPUs of Windows, which cannot be told apart")
     return () if node is None else (node,)
+
+
+def _find_uuids(views: Views, libraries: tuple[Library, ...], notes: Notes) -> tuple[str, ...]:
+    """Return the UUIDs of all GPUs, sorted: the order of NVML means nothing, and one device stands for all."""
+    paths = [library.host_path for library in libraries if any(name.name == _NVML for name in library.names)]
+    if not paths:
+        return ()
+    facts = ask_nvml(views, notes, paths[0], version=None, consequence="GPUs have no names by UUID")
+    return tuple(sorted({gpu.uuid for gpu in facts.gpus if gpu.uuid})) if facts else ()
 
 
 def _find_store(view: View) -> str:

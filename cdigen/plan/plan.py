@@ -271,7 +271,7 @@ def _library_mounts(library: Library, directories: tuple[str, ...], needed_by: s
 
 def _devices(inventory: Inventory, options: BuildOptions) -> tuple[PlannedDevice, ...]:
     if inventory.shared_nodes:
-        return _shared_devices(inventory.shared_nodes, options)
+        return _shared_devices(inventory, options)
     gpus = tuple(
         gpu
         for gpu in select_gpus(inventory.gpus, options.devices)
@@ -298,20 +298,23 @@ def _devices(inventory: Inventory, options: BuildOptions) -> tuple[PlannedDevice
     return tuple(devices)
 
 
-def _shared_devices(nodes: tuple[DeviceNode, ...], options: BuildOptions) -> tuple[PlannedDevice, ...]:
+def _shared_devices(inventory: Inventory, options: BuildOptions) -> tuple[PlannedDevice, ...]:
     """Return the devices of a host whose GPUs have their nodes together: one that stands for all, under each name."""
     if options.coherent is not None:
         raise _nothing_to_offer(options.coherent)
-    unknown = [name for name in options.devices if name not in _SHARED_NAMES.values()]
+    nodes, uuids = inventory.shared_nodes, inventory.shared_uuids
+    unknown = [name for name in options.devices if name not in (*_SHARED_NAMES.values(), *uuids)]
     if unknown:
         raise IncompleteError(
             f"--device {', '.join(map(one_line, unknown))}: no such GPU; those of this host cannot be told apart",
             hint="use 0, which is all of them, or leave it out",
             code="no-such-device",
         )
-    names = dict.fromkeys(_SHARED_NAMES[strategy] for strategy in options.strategies if strategy in _SHARED_NAMES)
+    names: list[str] = []
+    for strategy in dict.fromkeys(options.strategies):
+        names += uuids if strategy == "uuid" else [_SHARED_NAMES[strategy]]
     if options.with_all:
-        names["all"] = None
+        names.append("all")
     if not names:
         raise IncompleteError(
             "no GPU has a known UUID, so none would have a name", hint="add --device-name-strategy index"

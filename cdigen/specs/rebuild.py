@@ -133,7 +133,7 @@ def _tells_which(planner: Planner, inventory: Inventory | None, options: BuildOp
         return True
     if options.coherent is not None and not planner.knows_coherence:
         return False
-    if all(gpu.uuid is not None and all(mig.uuid is not None for mig in gpu.mig or ()) for gpu in inventory.gpus):
+    if not inventory.lacks_uuids:
         return True
     if not {"index", "type-index"} & {*options.strategies}:
         return False
@@ -148,7 +148,7 @@ def _names_without_nvml(inventory: Inventory | None) -> tuple[Callable[[str], bo
     """Return `Rebuilt.unsure` and `Rebuilt.unproven`: what is not known as long as NVML is not asked."""
     gpus = () if inventory is None else inventory.gpus
     any_mig = any(instance.uuid is None for gpu in gpus for instance in gpu.mig or ())
-    any_uuid = any_mig or any(gpu.uuid is None for gpu in gpus)
+    any_uuid = inventory is not None and inventory.lacks_uuids
 
     def is_unsure(name: str) -> bool:
         return (any_uuid and name.startswith(("GPU-", "MIG-"))) or (any_mig and ":" in name)

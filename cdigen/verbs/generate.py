@@ -283,7 +283,7 @@ def is_unanswered(planned: Planned) -> bool:
     inventory = planned.inventory
     if inventory is None or all(finding.code != NVML_NO_ANSWER for finding in inventory.findings):
         return False
-    return any(gpu.uuid is None or any(mig.uuid is None for mig in gpu.mig or ()) for gpu in inventory.gpus)
+    return inventory.lacks_uuids
 
 
 def _await_driver(target: Target, *, create_nodes: bool, wait: float) -> tuple[Finding, ...]:

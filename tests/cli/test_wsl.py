@@ -174,3 +174,57 @@ def test_at_boot_nothing_is_made_or_waited_for_and_the_spec_is_written(
     assert (run.code, run.out) == (0, "")
     assert run.err == f"cdigen: wrote {tmp_path}/nvidia.yaml: driver {PACKAGE}, 2 devices, 1 node, 10 mounts\n"
     assert time.monotonic() - start < 60
+
+
+UUIDS = [f"GPU-00000000-0000-4000-8000-00000000000{number}" for number in (1, 2)]
+
+
+@pytest.fixture
+def answering(tmp_path: Path) -> Path:
+    """Return a snapshot of the host with an answer of NVML's, of two GPUs."""
+    snapshot = tmp_path / "answering.yaml"
+    gpus = ", ".join(f'{{bdf: "000{at}:01:00.0", uuid: {uuid}}}' for at, uuid in enumerate(reversed(UUIDS)))
+    library = f"{PACKAGE}/libnvidia-ml.so.1: {{kind: file, "
+    text = SNAPSHOT.read_text()
+    assert text.count(library) == 1
+    snapshot.write_text(text.replace(library, f"{library}nvml: {{driver_version: '581.57', gpus: [{gpus}]}}, "))
+    return snapshot
+
+
+def test_uuids_that_nvml_tells_are_names_of_the_same_device(answering: Path, cdigen: Cdigen) -> None:
+    run = cdigen("list", "--snapshot", answering)
+
+    assert [line.split() for line in run.out.splitlines()[1:]] == [
+        [f"nvidia.com/gpu={name}", "/dev/dxg"] for name in ("0", *UUIDS, "all")
+    ]
+    assert cdigen("list", "--snapshot", answering, "--nvml", "never").out.count("/dev/dxg") == 2
+    assert cdigen("list", "--snapshot", answering, "--device", UUIDS[1]).code == 0
+
+
+def test_a_spec_with_uuids_is_true_also_where_nvml_is_not_asked(
+    answering: Path, tmp_path: Path, cdigen: Cdigen
+) -> None:
+    spec = tmp_path / "nvidia.yaml"
+    cdigen("generate", "--snapshot", answering, "-o", spec)
+
+    run = cdigen("check", "--spec", spec, "--snapshot", answering)
+
+    assert (run.code, run.out.splitlines()[-1]) == (0, "true of this host: 1 ok")
+
+
+def test_uuids_are_not_lost_because_nvml_does_not_answer(answering: Path, tmp_path: Path, cdigen: Cdigen) -> None:
+    spec = tmp_path / "nvidia.yaml"
+    cdigen("generate", "--snapshot", answering, "-o", spec)
+    before = spec.read_bytes()
+    failed = tmp_path / "failed.yaml"
+    text = answering.read_text()
+    start = text.index("nvml: {")
+    failed.write_text(f"{text[:start]}nvml: {{failed: no answer}}{text[text.index(']}', start) + 2 :]}")
+
+    run = cdigen("generate", "--snapshot", failed, "-o", spec)
+
+    assert (run.code, spec.read_bytes()) == (5, before)
+    assert run.err.splitlines()[-1].startswith(
+        f"cdigen: error: NVML did not tell which devices {UUIDS[0]}, {UUIDS[1]} are"
+    )
+    assert "NVML gives no answer: no answer; GPUs have no names by UUID" in run.err
