@@ -36,16 +36,16 @@ class Driver(Record):
 
     Attributes:
         version: the version, e.g. "535.309.01"; None where no file tells it, as on WSL2.
-        machine: the machine of libcuda as in `ElfFacts.machine`, "x86_64" or "aarch64".
+        machine: the machine of its libraries as in `ElfFacts.machine`, "x86_64" or "aarch64".
         kernel_version_source: the file that told the kernel module's version; None if nothing told it.
-        libcuda: the host path of libcuda.
+        libcuda: the host path of libcuda; None where only the display half of the driver is installed.
         package: on WSL2, the name of Windows' driver package, which changes with every update; else "".
     """
 
     version: str | None
     machine: str
     kernel_version_source: str | None
-    libcuda: str
+    libcuda: str | None
     package: str = ""
 
     @property

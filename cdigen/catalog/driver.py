@@ -74,6 +74,10 @@ The GPU Operator's driver container; GKE and other Container-Optimized OS; image
 on Ubuntu Core (NVIDIA/nvidia-container-toolkit#82).
 """
 
+DISPLAY_LIBRARIES = ("libnvidia-glcore.so.", "libnvidia-eglcore.so.")
+"""What every driver has that can draw, also where a distribution has packages for that half alone (D,
+nvidia-driver-libs), without libcuda."""
+
 ALTERNATIVE_SETS = "nvidia"
 """Directory below a library directory in which each subdirectory may hold a driver: Debian's nvidia/current."""
 

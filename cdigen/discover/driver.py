@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cdigen.catalog.driver import DRIVER_ROOTS, MACHINES
+from cdigen.catalog.driver import DISPLAY_LIBRARIES, DRIVER_ROOTS, MACHINES
 from cdigen.discover.devices import GPU_NODE
 from cdigen.discover.directories import find_library_directories
 from cdigen.errors import IncompleteError, NoDriverError, ParseError, VersionMismatchError, one_line
@@ -64,12 +64,13 @@ def find_driver(views: Views, directories: tuple[str, ...], notes: Notes) -> Dri
         NoDriverError: no half is there, or only an unloaded one.
         VersionMismatchError: the halves differ, or several user-space versions are there and nothing tells
             which one runs.
-        IncompleteError: a half is missing, or no libcuda of the version can be used.
+        IncompleteError: a half is missing, or no libcuda of the version can be used. Where what draws is there, and no
+            libcuda at all, that is a warning.
     """
     kernel = _find_kernel(views.system, notes)
     installed = find_libcudas(views.driver, directories, notes)
     if not installed:
-        raise _no_libcuda(views, kernel)
+        return _find_display_half(views, directories, kernel, notes)
     if kernel is None:
         version = _only_version(views, installed)
         notes.add(
@@ -102,6 +103,35 @@ def find_driver(views: Views, directories: tuple[str, ...], notes: Notes) -> Dri
         kernel_version_source=kernel.source if kernel else None,
         libcuda=path,
     )
+
+
+def _find_display_half(views: Views, directories: tuple[str, ...], kernel: KernelModule | None, notes: Notes) -> Driver:
+    """Return the driver of a host that has no libcuda, if it has what draws; errors as of `find_driver`."""
+    machine = None if kernel is None else _display_machine(views.driver, directories, kernel.version)
+    if kernel is None or machine is None:
+        raise _no_libcuda(views, kernel)
+    notes.add(
+        "warning",
+        "no-cuda",
+        f"libcuda.so.{kernel.version}",
+        f"only the display half of the driver {kernel.version} is installed: there is no libcuda.so.{kernel.version},"
+        " so containers have no CUDA",
+        hint="install the other half if they should have it (Debian: libcuda1; Ubuntu: libnvidia-compute)",
+    )
+    return Driver(version=kernel.version, machine=machine, kernel_version_source=kernel.source, libcuda=None)
+
+
+def _display_machine(driver: View, directories: tuple[str, ...], version: str) -> str | None:
+    """Return the machine of a library that draws, of this version; None if there is none that can be used."""
+    for directory in directories:
+        with suppress(*UNSEEN):
+            for name in driver.names(directory, DISPLAY_LIBRARIES):
+                place = driver.find(f"{directory}/{name}") if name.endswith(f".so.{version}") else None
+                with suppress(*UNREADABLE):
+                    elf = None if place is None else driver.host.elf(driver.host_path(place[0]))
+                    if elf is not None and elf.bits == 64 and elf.machine in MACHINES:
+                        return elf.machine
+    return None
 
 
 def find_kernel_version(system: View, notes: Notes) -> str | None:

@@ -75,11 +75,12 @@ def _required(
 ) -> Iterator[LackingLibrary]:
     series = int(version.partition(".")[0])
     there = {(library.elf.bits, _stem(library.file_name)): library for library in libraries}
+    has_cuda = (64, "libcuda") in there  # without it, it is the display half alone, which is whole without NVML
     for row in REQUIREMENTS:
         if series < row.since:
             continue
         name = f"{row.stem}.so.{version}"
-        if not row.by and (64, row.stem) not in there:
+        if not row.by and has_cuda and (64, row.stem) not in there:
             known = find_library_row(row.stem)
             group = UNKNOWN_LIBRARY_GROUP if known is None else known.group
             yield _lacking(name, 64, unusable, why=row.reason, group=group)

@@ -26,6 +26,7 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
     except CdigenError as error:
         return (pass_on("driver", root, "problem", error), *_pass_on_warnings(error.findings))
     driver = inventory.driver
+    subject = driver.libcuda or root
     notes = sum(finding.level == "note" for finding in inventory.findings)
     more = f", {count(notes, 'note')} (cdigen list)" if notes else ""
     what = f"{len(inventory.libraries)} libraries, {count(len(inventory.gpus), 'GPU')}"
@@ -34,11 +35,9 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
     if driver.version is None:
         message = f"Windows' driver package {driver.package}; {len(inventory.libraries)} libraries{more}"
     return (
-        diagnosis("driver", driver.libcuda, "ok", "driver-found", message)
+        diagnosis("driver", subject, "ok", "driver-found", message)
         if not inventory.failed_reads
-        else diagnosis(
-            "driver", driver.libcuda, "unknown", "driver-partly-read", f"as far as it can be read: {message}"
-        ),
+        else diagnosis("driver", subject, "unknown", "driver-partly-read", f"as far as it can be read: {message}"),
         *_pass_on_warnings(inventory.findings),
         *_pass_on_lacking(inventory),
     )

@@ -213,7 +213,7 @@ def _about_driver(driver: Driver, glibc: str | None, by_group: dict[str, str]) -
     floors = ", ".join(f"{floor} for {group}" for group, floor in by_group.items())
     return [
         f"driver {driver.name} for {driver.machine}",
-        f"  libcuda      {driver.libcuda}",
+        f"  libcuda      {driver.libcuda or 'none'}",
         f"  kernel       {kernel}",
         f"  image needs  {f'glibc {glibc} for all libraries ({floors})' if glibc else 'unknown'}",
     ]

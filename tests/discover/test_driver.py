@@ -218,6 +218,58 @@ def test_a_driver_that_is_installed_and_not_loaded_is_no_driver() -> None:
     )
 
 
+def display_half(version: str = VERSION) -> Entries:
+    """Return a host that has what draws, and neither libcuda nor NVML."""
+    return {
+        **without_user_space(minimal_entries()),
+        **{
+            f"{LIBDIR}/{stem}.so.{version}": library(f"{stem}.so.{version}")
+            for stem in ("libnvidia-glcore", "libnvidia-eglcore", "libnvidia-gpucomp", "libnvidia-tls")
+        },
+    }
+
+
+def test_the_display_half_alone_is_a_driver_without_cuda() -> None:
+    inventory = inventory_of(display_half())
+
+    assert inventory.driver == Driver(
+        version=VERSION, machine="x86_64", kernel_version_source=PROC_VERSION, libcuda=None
+    )
+    assert [library.file_name for library in inventory.libraries] == [
+        f"{stem}.so.{VERSION}"
+        for stem in ("libnvidia-eglcore", "libnvidia-glcore", "libnvidia-gpucomp", "libnvidia-tls")
+    ]
+    assert inventory.lacking == ()
+    assert [(finding.level, finding.code, finding.message) for finding in inventory.findings] == [
+        (
+            "warning",
+            "no-cuda",
+            (
+                f"only the display half of the driver {VERSION} is installed: there is no libcuda.so.{VERSION}, so"
+                " containers have no CUDA"
+            ),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        display_half(OTHER_VERSION),
+        without(display_half(), "/proc/driver/nvidia/version"),
+        {path: library("x.so", "i386") if "core.so" in path else entry for path, entry in display_half().items()},
+        {
+            path: {"kind": "file", "damaged": "truncated"} if "core.so" in path else entry
+            for path, entry in display_half().items()
+        },
+    ],
+    ids=["of another version", "not loaded", "32-bit alone", "damaged"],
+)
+def test_libraries_of_another_driver_are_no_display_half(entries: Entries) -> None:
+    with pytest.raises((IncompleteError, NoDriverError)):
+        inventory_of(entries)
+
+
 def test_a_kernel_module_without_user_space_is_incomplete() -> None:
     assert refusal(without_user_space(minimal_entries()), IncompleteError) == (
         f"the kernel module {VERSION} is loaded ({PROC_VERSION}) but there is no libcuda.so.{VERSION} below /;"

@@ -199,3 +199,32 @@ def test_groups_are_not_given_where_an_engine_here_does_not_read_them(tree: Host
         r" cdiVersion 0\.7\.0, use --additional-gids always\n",
         done.stderr,
     ), done.stderr
+
+
+WITH_CUDA = ("libcuda", "libcudadebugger", "libnvidia-ml", "libnvidia-ptxjit", "libnvidia-opencl", "libnvidia-nvvm")
+"""Beginnings of names of what Debian has in packages apart from nvidia-driver-libs, and of what depends on them."""
+
+
+def test_the_display_half_of_the_real_driver_is_offered_without_cuda(driver_debian: HostTree, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    subprocess.run(["cp", "-a", driver_debian.root, root], check=True)
+    for path in list(root.rglob("lib*.so*")):
+        if path.name.startswith(WITH_CUDA):
+            path.unlink()
+    for name in ("nvidia-smi", "nvidia-debugdump", "nvidia-cuda-mps-*"):
+        for path in [path for path in root.rglob(name) if path.is_symlink() or path.is_file()]:
+            path.unlink()
+    spec = tmp_path / "nvidia.yaml"
+
+    done = run_cdigen("generate", "--host-root", str(root), "--capabilities", "graphics,display", "--output", str(spec))
+
+    assert done.returncode == 0, done.stderr
+    version = driver_debian.version
+    assert (
+        f"only the display half of the driver {version} is installed: there is no libcuda.so.{version}" in done.stderr
+    )
+    document = yaml.safe_load(spec.read_text())
+    names = {mount["containerPath"].rpartition("/")[2] for mount in document["containerEdits"]["mounts"]}
+    assert {"libEGL_nvidia.so.0", "libGLX_nvidia.so.0", f"libnvidia-glcore.so.{version}", "10_nvidia.json"} <= names
+    assert not any(name.startswith(WITH_CUDA) for name in names)
+    assert run_cdigen("check", "--host-root", str(root), "--spec", str(spec)).returncode == 0
