@@ -65,13 +65,14 @@ DRIVER_ROOTS = (
     "/run/nvidia/driver",
     "/home/kubernetes/bin/nvidia",
     "/var/lib/nvidia",
+    "/opt/nvidia/current",
     "/opt/nvidia",
     "/snap/docker/current/graphics",
 )
 """Where a driver may be that is none of the host's own `/`, for who is to be told of it: `--driver-root`.
 
-The GPU Operator's driver container; GKE and other Container-Optimized OS; images that put it into /opt; snaps of docker
-on Ubuntu Core (NVIDIA/nvidia-container-toolkit#82).
+The GPU Operator's driver container; GKE and other Container-Optimized OS; Flatcar, CoreOS and the GPU images of EKS;
+snaps of docker on Ubuntu Core (NVIDIA/nvidia-container-toolkit#82).
 """
 
 DISPLAY_LIBRARIES = ("libnvidia-glcore.so.", "libnvidia-eglcore.so.")
