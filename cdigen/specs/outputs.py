@@ -26,6 +26,7 @@ class Outputs:
         self._main_mode = main_mode
         self._output = output
         self._host_paths: dict[str, str] = {}
+        self._view: View | None = None
 
     def of(self, mode: str) -> str:
         """Return the file of a mode's spec.
@@ -39,7 +40,9 @@ class Outputs:
         host_path = output_of(mode)
         if self.root is None:
             return host_path
-        path = place_below(self.root, host_path)
+        if self._view is None:
+            self._view = view_below(self.root)
+        path = place_below(self._view, self.root, host_path)
         self._host_paths[path] = host_path
         return path
 
@@ -55,22 +58,28 @@ def root_of(target: Target) -> str | None:
     return None if root is None or os.path.realpath(root) == "/" else root
 
 
-def place_below(root: str, host_path: str) -> str:
+def view_below(root: str) -> View:
+    """Return the host whose `/` this process sees at `root`; raises FileError if that cannot be opened."""
+    from cdigen.host.live import LiveHost
+    from cdigen.host.view import View
+
+    return View(LiveHost(root))
+
+
+def place_below(view: View, root: str, host_path: str) -> str:
     """Return where this process sees a path of a host, which need not be there yet.
 
     Args:
+        view: the host.
         root: where it sees the host's `/`.
         host_path: an absolute path as the host sees it. Links on it are followed as there, so none leads out of `root`.
 
     Raises:
-        FileError: `root` cannot be opened, a directory cannot be searched, or a link leads to nothing.
+        FileError: a directory cannot be searched, or a link leads to nothing.
         LinkError: it leads through a cycle of links.
     """
-    from cdigen.host.live import LiveHost
-    from cdigen.host.view import View
-
     # What is at it can change at any time: who writes there opens it below `root`, and this names it.
-    return root.rstrip("/") + _resolve(View(LiveHost(root)), host_path)
+    return root.rstrip("/") + _resolve(view, host_path)
 
 
 def _resolve(view: View, path: str) -> str:

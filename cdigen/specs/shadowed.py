@@ -9,7 +9,6 @@ from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, MAX_FILES, SUFFIXES
 from cdigen.errors import one_line, shell_word
 from cdigen.findings import Finding, Remedy
 from cdigen.host import UNSEEN
-from cdigen.host.live import LiveHost
 from cdigen.host.view import View
 from cdigen.specs.outputs import root_of
 from cdigen.wording import count
@@ -18,22 +17,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cdigen.cdi.registry import Registry, SpecFile
+    from cdigen.host import Host
     from cdigen.session.target import Target
 
 HIDDEN, TWICE = "spec-hidden", "device-twice"
 
 
-def find_shadowed(target: Target, written: Mapping[str, Sequence[str]]) -> tuple[Finding, ...]:
+def find_shadowed(target: Target, host: Host, written: Mapping[str, Sequence[str]]) -> tuple[Finding, ...]:
     """Return a warning for every spec of others that hides a device of ours, or has it as well.
 
     Nothing is read unless other specs are there, and of these only what may have such a device is parsed.
 
     Args:
-        target: the host.
+        target: which host.
+        host: that host, of which nothing is remembered from before it was written to.
         written: the qualified names of the devices in each of our files, by its path as this process sees it.
     """
     root = root_of(target) or "/"
-    view = View(LiveHost(root))
+    view = View(host)
     try:
         directories = {view.resolve(directory): directory for directory in DEFAULT_DIRECTORIES}
     except UNSEEN:  # engines find nothing either

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cdigen.findings import Finding
+    from cdigen.host import Host
     from cdigen.plan.options import BuildOptions
     from cdigen.session.planner import Planned
     from cdigen.session.target import Target
@@ -160,8 +161,9 @@ class _Order(Record):
 
 
 class _Made(Record):
-    """What is to be written: the main spec, those of the other modes, and who notes the facts behind them."""
+    """What is to be written of a host: the main spec, those of the other modes, and who notes the facts behind them."""
 
+    host: Host
     planned: Planned
     data: bytes
     others: tuple[Prepared, ...]
@@ -225,7 +227,7 @@ def _prepare(order: _Order) -> _Made:
         from cdigen.specs.other_modes import prepare_others
 
         others = prepare_others(planner, groups, order.options, order.outputs)
-    return _Made(planned=planned, data=data, others=others, recorder=recorder)
+    return _Made(host=session.host, planned=planned, data=data, others=others, recorder=recorder)
 
 
 def _write(order: _Order, made: _Made) -> _Written:
@@ -310,7 +312,7 @@ def _find_shadowed(order: _Order, made: _Made, written: _Written) -> tuple[Findi
     from cdigen.specs.shadowed import find_shadowed
 
     others = {one.path: one.devices for one in written.others if one.devices}
-    return find_shadowed(order.target, {order.path: made.planned.device_names, **others})
+    return find_shadowed(order.target, made.host, {order.path: made.planned.device_names, **others})
 
 
 def _check_all_modes(options: BuildOptions, output: str, file_format: str) -> None:

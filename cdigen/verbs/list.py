@@ -23,7 +23,7 @@ from cdigen.options.shared import (
 from cdigen.report import emit, emit_json, findings_to_json, format_table, say_findings
 from cdigen.session.planner import plan_target
 from cdigen.specs.on_disk import load_spec, read_registry
-from cdigen.specs.outputs import place_below, root_of
+from cdigen.specs.outputs import place_below, root_of, view_below
 from cdigen.wording import count
 
 if TYPE_CHECKING:
@@ -176,7 +176,8 @@ def _list_all(target: Target, *, spec_dirs: Sequence[str], as_json: bool) -> int
     root = root_of(target)
     directories: Sequence[str] = spec_dirs or DEFAULT_DIRECTORIES
     if root is not None:
-        directories = [place_below(root, directory) for directory in directories]
+        view = view_below(root)
+        directories = [place_below(view, root, directory) for directory in directories]
     registry = read_registry(directories, root=root)
     findings = tuple(_passed_over(registry))
     devices = [_Device(registry, name) for name in registry.devices()]

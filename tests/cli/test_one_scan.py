@@ -14,6 +14,7 @@ from tests.hosts import minimal_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.cli.conftest import Cdigen, MakeHost
 
@@ -48,6 +49,19 @@ def test_a_host_is_opened_and_scanned_once(
     cdigen(verb, "--host-root", root)
 
     assert counts == {"opened": 1, "scanned": 1, "elf": generated["elf"]}
+
+
+@pytest.mark.parametrize("options", [(), ("--all-modes",)])
+def test_generate_opens_a_root_once_for_its_output_and_once_for_the_host(
+    make_host: MakeHost, cdigen: Cdigen, counts: dict[str, int], tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    root = make_host()
+
+    cdigen("generate", "--host-root", root, *options)
+    below_root = counts["opened"]
+    cdigen("generate", "--host-root", root, *options, "-o", tmp_path / "nvidia.yaml")
+
+    assert (below_root, counts["opened"], counts["scanned"]) == (2, 3, 2)
 
 
 def test_no_elf_file_is_read_twice(make_host: MakeHost, cdigen: Cdigen, counts: dict[str, int]) -> None:
