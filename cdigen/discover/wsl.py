@@ -125,8 +125,11 @@ def _find_store(view: View) -> str:
             subject=shown,
             code="several-driver-packages",
         )
-    if not is_safe_path(view.host_path(stores[0])):
-        raise IncompleteError(f"{one_line(view.host_path(stores[0]))}: {UNSAFE_PATH}", hint="rename it in Windows")
+    name = stores[0].rpartition("/")[2]
+    if not is_safe_name(name):
+        raise IncompleteError(
+            f"{shown}/{one_line(name)}: its name has characters that no driver package of Windows has", hint=_UPDATE
+        )
     return stores[0]
 
 

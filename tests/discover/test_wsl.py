@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdigen.catalog.wsl import CUDA, DRIVER_STORES, LIBRARY_FOLDER
-from cdigen.errors import CdigenError, IncompleteError, NoDriverError
+from cdigen.errors import CdigenError, IncompleteError, NoDriverError, one_line
 from tests.golden.hosts import GOLDEN, GoldenHost
 from tests.hosts import VERSION, Entries, char, inventory_of, library, link, minimal_entries, unreadable, without
 
@@ -188,3 +188,12 @@ def test_a_published_host_has_the_names_that_programs_open() -> None:
         ),
         *("libnvidia-opticalflow.so.1", "libnvoptix.so.1", "libnvidia-ngx.so.1", "libd3d12.so", "libd3d12core.so"),
     } <= names({path: dict(entry) for path, entry in host.entries.items()}).keys()
+
+
+@pytest.mark.parametrize("name", ["nv\nkind: evil", "nv\x1b[2J", "nv\u202e", "nv a", "nv#1", "nv'\""])
+def test_a_package_whose_name_could_say_something_in_a_spec_is_refused(name: str) -> None:
+    said = refusal(wsl_entries(f"{DRIVER_STORES}/{name}"), IncompleteError)
+
+    assert said == (
+        f"{DRIVER_STORES}/{one_line(name)}: its name has characters that no driver package of Windows has; {UPDATE}"
+    )
