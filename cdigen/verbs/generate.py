@@ -217,7 +217,7 @@ def _prepare(order: _Order) -> _Made:
     planned = groups.settle(planner.plan(order.options))
     data = render_plan(planned, order.file_format)
     if order.path != "-":
-        if is_unanswered(planned):
+        if _is_unanswered(planned):
             from cdigen.specs.unanswered import refuse_to_lose
 
             refuse_to_lose(planned, order.path, root=order.outputs.root)
@@ -280,7 +280,7 @@ def _say_result(written: _Written, findings: Iterable[Finding]) -> None:
             say(one.level, one.text)
 
 
-def is_unanswered(planned: Planned) -> bool:
+def _is_unanswered(planned: Planned) -> bool:
     """Tell whether NVML was asked, did not tell everything, and names of devices are not known."""
     inventory = planned.inventory
     if inventory is None or all(finding.code != NVML_NO_ANSWER for finding in inventory.findings):
