@@ -32,14 +32,12 @@ class Snapshot(Record):
         host: answers from the record.
         driver_root: the directory on the host that holds the driver's files.
         dev_root: the directory on the host that holds `dev/`; None if discovery is to choose.
-        note: free text for the reader.
         generated: of a record, what was asked and which specs were made of the answers; None if it is not one.
     """
 
     host: SnapshotHost
     driver_root: str
     dev_root: str | None
-    note: str
     generated: Mapping[str, object] | None = None
 
 
@@ -207,7 +205,6 @@ def load_snapshot(data: bytes, name: str) -> Snapshot:
         host=SnapshotHost(entries),
         driver_root=str(fields.get("driver_root", "/")),
         dev_root=cast("str | None", fields.get("dev_root")),
-        note=str(fields.get("note", "")),
         generated=cast("Mapping[str, object] | None", fields.get("generated")),
     )
 

@@ -17,13 +17,11 @@ class FilelistEntry(Record):
     Attributes:
         name: the file's name, sometimes behind a directory (`firmware/...`); never climbs out of one.
         type: `LIB`, `BINARY`, `JSON/ICD`, `FIRMWARE`, `SYMLINK`, ...
-        categories: what it serves, sorted: `cuda`, `egl`, `nvml`, `vulkan`, ...
         optional: whether a driver works without it.
     """
 
     name: str
     type: str
-    categories: tuple[str, ...]
     optional: bool
 
 
@@ -34,7 +32,7 @@ def parse_filelist(data: bytes) -> tuple[FilelistEntry, ...]:
         data: the whole file.
 
     Returns:
-        The entries in the file's order. A name can appear more than once, with other categories.
+        The entries in the file's order. A name can appear more than once.
 
     Raises:
         ParseError: the file is not such a document; the message names the entry.
@@ -51,18 +49,12 @@ def _entry(item: object, place: str) -> FilelistEntry:
     name = _string(item.get("name"), f"{place}.name")
     if name.startswith("/") or ".." in name.split("/"):
         raise ParseError(f"{place}.name is not below a directory: {name[:120]!r}")
-    categories = item.get("category", [])
-    if not isinstance(categories, list):
-        raise ParseError(f"{place}.category is not an array")
     optional = item.get("optional", False)
     if not isinstance(optional, bool):
         raise ParseError(f"{place}.optional is not a truth value")
     return FilelistEntry(
         name=name,
         type=_string(item.get("type"), f"{place}.type"),
-        categories=tuple(
-            sorted({_string(category, f"{place}.category[{index}]") for index, category in enumerate(categories)})
-        ),
         optional=optional,
     )
 

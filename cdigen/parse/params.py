@@ -23,7 +23,6 @@ class DeviceFileParameters(Record):
         gid: the number of the group.
         modify: False if the administrator manages the nodes, and the driver's tools must not touch them.
         create_imex_channel0: whether the driver makes the first IMEX channel by itself (from 555.42.02).
-        imex_channel_count: how many IMEX channels there can be; None where the driver knows none.
     """
 
     mode: int = 0o666
@@ -31,7 +30,6 @@ class DeviceFileParameters(Record):
     gid: int = 0
     modify: bool = True
     create_imex_channel0: bool = False
-    imex_channel_count: int | None = None
 
 
 def parse_device_file_parameters(data: bytes) -> DeviceFileParameters:
@@ -59,7 +57,6 @@ def parse_device_file_parameters(data: bytes) -> DeviceFileParameters:
         gid=_number(fields, "DeviceFileGID", 0),
         modify=_number(fields, modify, 1) == 1,
         create_imex_channel0=_number(fields, "CreateImexChannel0", 0) == 1,
-        imex_channel_count=_number(fields, "ImexChannelCount", 0) if "ImexChannelCount" in fields else None,
     )
 
 

@@ -25,7 +25,6 @@ _VERSION_LINE = re.compile(
     rf" (?P<version>{DRIVER_VERSION_PATTERN})(?: |$)"
 )
 _UUID = re.compile(r"GPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_BUS_LOCATION = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 
 
 class KernelDriver(Record):
@@ -50,8 +49,6 @@ class GpuInformation(Record):
         model: the product name; None where the line is missing.
         uuid: `GPU-` and a UUID in lower case; None where it is not known or not well-formed.
         uuid_text: what the file says in place of a UUID where `uuid` is None; None where the line is missing.
-        bus_location: the PCI address in lower case, `dddd:bb:dd.f`; the domain has four digits, or as many
-            more as it needs.
         minor: of `/dev/nvidia<minor>`.
         firmware: the version of the GSP firmware; None where it is not known.
         excluded: whether an administrator took the GPU away from the driver.
@@ -60,7 +57,6 @@ class GpuInformation(Record):
     model: str | None
     uuid: str | None
     uuid_text: str | None
-    bus_location: str | None
     minor: int | None
     firmware: str | None
     excluded: bool
@@ -135,7 +131,6 @@ def parse_gpu_information(data: bytes) -> GpuInformation:
         model=fields.get("Model") or None,
         uuid=uuid if known else None,
         uuid_text=None if known else uuid_text,
-        bus_location=_bus_location(fields.get("Bus Location")),
         minor=_minor(fields.get("Device Minor")),
         firmware=None if firmware in (None, "", "N/A") else firmware,
         excluded=_yes(fields.get("GPU Excluded", "No")),
@@ -163,16 +158,6 @@ def parse_proc_devices(data: bytes) -> tuple[CharMajor, ...]:
             raise ParseError(f"not a major number and a name: {line[:120]!r}")
         found.append(CharMajor(name=name.strip(), major=int(number)))
     return tuple(found)
-
-
-def _bus_location(text: str | None) -> str | None:
-    if text is None:
-        return None
-    match = _BUS_LOCATION.fullmatch(text.lower())
-    if match is None:
-        raise ParseError(f"Bus Location is not a PCI address: {text[:120]!r}")
-    domain, bus, device, function = match.groups()
-    return f"{int(domain, 16):04x}:{bus}:{device}.{function}"
 
 
 def _minor(text: str | None) -> int | None:

@@ -24,9 +24,9 @@ def test_entries_keep_their_order_and_repeated_names() -> None:
         ]
     ).encode()
     assert parse_filelist(data) == (
-        FilelistEntry(name="libcuda.so.999.88.77", type="LIB", categories=("cuda", "nvml"), optional=False),
-        FilelistEntry(name="firmware/gsp_ga10x.bin", type="FIRMWARE", categories=("firmware",), optional=True),
-        FilelistEntry(name="libcuda.so.999.88.77", type="LIB", categories=(), optional=False),
+        FilelistEntry(name="libcuda.so.999.88.77", type="LIB", optional=False),
+        FilelistEntry(name="firmware/gsp_ga10x.bin", type="FIRMWARE", optional=True),
+        FilelistEntry(name="libcuda.so.999.88.77", type="LIB", optional=False),
     )
 
 
@@ -47,8 +47,6 @@ def test_an_empty_list_is_a_value() -> None:
         (b'[{"name": "/a", "type": "LIB"}]', "[0].name is not below a directory: '/a'"),
         (b'[{"name": "a/../../b", "type": "LIB"}]', "[0].name is not below a directory: 'a/../../b'"),
         (b'[{"name": "a", "type": "LIB"}, {"name": "a"}]', "[1].type is not a printable string"),
-        (b'[{"name": "a", "type": "LIB", "category": "cuda"}]', "[0].category is not an array"),
-        (b'[{"name": "a", "type": "LIB", "category": [1]}]', "[0].category[0] is not a printable string"),
         (b'[{"name": "a", "type": "LIB", "optional": 1}]', "[0].optional is not a truth value"),
     ],
 )

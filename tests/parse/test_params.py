@@ -26,7 +26,7 @@ ExcludedGpus: ""
 
 def test_params_are_read() -> None:
     assert parse_device_file_parameters(PARAMS) == DeviceFileParameters(
-        mode=0o660, uid=0, gid=44, modify=True, create_imex_channel0=True, imex_channel_count=2048
+        mode=0o660, uid=0, gid=44, modify=True, create_imex_channel0=True
     )
 
 
@@ -34,9 +34,7 @@ def test_what_is_absent_has_the_defaults_of_nvidia_modprobe() -> None:
     parsed = parse_device_file_parameters(b"RmLogonRC: 1\n")
 
     assert parsed == DeviceFileParameters()
-    assert parsed == DeviceFileParameters(
-        mode=0o666, uid=0, gid=0, modify=True, create_imex_channel0=False, imex_channel_count=None
-    )
+    assert parsed == DeviceFileParameters(mode=0o666, uid=0, gid=0, modify=True, create_imex_channel0=False)
 
 
 def test_the_permissions_of_nvswitch_are_one_line() -> None:
@@ -72,7 +70,6 @@ def test_who_manages_the_nodes(line: bytes, modify: bool) -> None:
         ),
         (b"DeviceFileMode: 666\n", "DeviceFileMode 666 is not a file mode; it is decimal, so that 0666 is 438"),
         (b"CreateImexChannel0: yes\n", "CreateImexChannel0 is not a number: 'yes'"),
-        (b"ImexChannelCount: many\n", "ImexChannelCount is not a number: 'many'"),
     ],
 )
 def test_a_value_that_cannot_be_is_named(data: bytes, reason: str) -> None:
@@ -102,9 +99,7 @@ def test_what_was_printed_is_read(
         *([] if count is None else [f"ImexChannelCount: {count}"]),
         *(f"{name}: {name}" for name in others),
     ]
-    expected = DeviceFileParameters(
-        mode=mode, uid=uid, gid=gid, modify=modify, create_imex_channel0=channel0, imex_channel_count=count
-    )
+    expected = DeviceFileParameters(mode=mode, uid=uid, gid=gid, modify=modify, create_imex_channel0=channel0)
     for order in (lines, lines[::-1]):
         assert parse_device_file_parameters("\n".join(order).encode()) == expected
 
