@@ -13,6 +13,7 @@ from cdigen.host import LinkError
 from cdigen.parse.capabilities import parse_capability_access, parse_capability_minors
 from cdigen.parse.filelist import parse_filelist
 from cdigen.parse.icd import parse_icd_json, parse_icd_text
+from cdigen.parse.jetson_csv import parse_jetson_csv
 from cdigen.parse.ldcache import parse_ldcache
 from cdigen.parse.params import parse_device_file_parameters
 from cdigen.parse.procfs import parse_gpu_information, parse_module_version, parse_nvidia_version, parse_proc_devices
@@ -124,6 +125,7 @@ TARGETS = (
     ),
     Target(name="capability-minors", read=parse_capability_minors, modules=("parse.capabilities",)),
     Target(name="filelist", read=parse_filelist, modules=("parse.filelist", "parse.json_document")),
+    Target(name="jetson-csv", read=parse_jetson_csv, modules=("parse.jetson_csv",)),
     Target(
         name="icd-text",
         read=parse_icd_text,
