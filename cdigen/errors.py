@@ -68,13 +68,6 @@ class NoDriverError(CdigenError):
     code = "no-driver"
 
 
-class UnsupportedPlatformError(CdigenError):
-    """The host is of a kind whose driver cdigen does not know yet; exit 3, as there is none here that it could use."""
-
-    exit_code = 3
-    code = "unsupported-platform"
-
-
 class VersionMismatchError(CdigenError):
     """The kernel module and the user-space driver are of different builds; exit 4."""
 

@@ -39,7 +39,10 @@ class Driver(Record):
         machine: the machine of its libraries as in `ElfFacts.machine`, "x86_64" or "aarch64".
         kernel_version_source: the file that told the kernel module's version; None if nothing told it.
         libcuda: the host path of libcuda; None where only the display half of the driver is installed.
-        package: on WSL2, the name of Windows' driver package, which changes with every update; else "".
+        package: where no version is told, what the driver is of: on WSL2 the name of Windows' driver package, which
+            changes with every update, on a Jetson the release of Jetson Linux; else "".
+        described: the same in words.
+        library_directories: where images of this distribution look for libraries, beside the usual directories.
     """
 
     version: str | None
@@ -47,6 +50,8 @@ class Driver(Record):
     kernel_version_source: str | None
     libcuda: str | None
     package: str = ""
+    described: str = ""
+    library_directories: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -343,7 +348,7 @@ class Inventory(Record):
         sockets: sockets of the driver's daemons, sorted by container path.
         control_nodes: nodes that every container needs, in the order of the catalog.
         gpus: by index.
-        shared_nodes: nodes of all GPUs together, where they cannot be told apart (WSL2); then `gpus` has none.
+        shared_nodes: nodes of all GPUs together, where they cannot be told apart (WSL2, Jetson); then `gpus` has none.
         shared_uuids: the UUIDs of these GPUs, as far as they are known, sorted.
         missing: nodes without which containers would not work, in the order of discovery.
         failed_reads: what could not be read, in the order of discovery; there is a finding for each.

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile("0|[1-9][0-9]{0,6}")  # a minor has 20 bits
 _MOST_NAMED = 8
-_NONE_ON_WSL = Remedy("WSL2 has none; leave --mode out")
+_NONE_HERE = {
+    "wsl": Remedy("WSL2 has none; leave --mode out"),
+    "tegra": Remedy("they are all in the spec of a Jetson's GPU; leave --mode out"),
+}
 _UNKNOWN = Majors(known=False, by_driver={}, of_others=True)
 
 
@@ -65,7 +68,7 @@ def _find(views: Views, row: ClassRow, notes: Notes) -> ClassDevices:
         nodes=nodes,
         files=tuple(_files(views, row, notes)) if nodes else (),
         absent=row.absent,
-        remedy=_NONE_ON_WSL if row.with_driver and find_platform(views).kind == "wsl" else row.remedy,
+        remedy=_NONE_HERE.get(find_platform(views).kind, row.remedy) if row.with_driver else row.remedy,
         failed_reads=notes.failed_reads,
         findings=notes.findings,
         left_out=notes.left_out,

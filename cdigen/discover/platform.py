@@ -12,16 +12,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from cdigen.catalog.tegra import RELEASE
 from cdigen.catalog.wsl import DEVICE
 from cdigen.discover.pci import find_gpus_of_nvidia
-from cdigen.errors import UnsupportedPlatformError, one_line
 from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.host import View
     from cdigen.host.views import Views
 
-TEGRA_RELEASE = "/etc/nv_tegra_release"
 SOC_FAMILY = "/sys/devices/soc0/family"
 
 _NVGPU = "/dev/nvgpu"
@@ -33,7 +32,7 @@ class Platform(Record):
 
     Attributes:
         kind: "wsl", "tegra", or "pci" for any other.
-        shown_by: the file that tells; "" for "pci".
+        shown_by: the file that tells; "" for "pci", or where the user has said it.
     """
 
     kind: Literal["pci", "wsl", "tegra"]
@@ -49,6 +48,8 @@ def find_platform(views: Views) -> Platform:
     Raises:
         HostReadError, LinkError: a file that tells cannot be looked at, which is not absence.
     """
+    if views.platform != "auto":
+        return Platform(kind=views.platform)
     device = views.dev.find(DEVICE)
     if device is not None and device[1].kind == "char":
         return Platform(kind="wsl", shown_by=views.dev.host_path(DEVICE))
@@ -58,25 +59,9 @@ def find_platform(views: Views) -> Platform:
     return Platform(kind="tegra", shown_by=shown_by)
 
 
-def check_platform(views: Views) -> Platform:
-    """Return what kind of machine a host is, if cdigen knows its driver.
-
-    Raises:
-        UnsupportedPlatformError: it does not.
-        HostReadError, LinkError: see `find_platform`.
-    """
-    platform = find_platform(views)
-    if platform.kind == "tegra":
-        shown_by = one_line(platform.shown_by)
-        raise UnsupportedPlatformError(
-            f"this host is a Jetson (it has {shown_by}), which cdigen does not support yet", subject=shown_by
-        )
-    return platform
-
-
 def _find_tegra(system: View) -> str | None:
-    if system.find(TEGRA_RELEASE) is not None:
-        return TEGRA_RELEASE
+    if system.find(RELEASE) is not None:
+        return RELEASE
     family = system.read(SOC_FAMILY)
     return SOC_FAMILY if family is not None and family.strip().lower().startswith(b"tegra") else None
 

@@ -14,7 +14,7 @@ from cdigen.discover.lacking import find_lacking
 from cdigen.discover.libraries import find_libraries
 from cdigen.discover.majors import find_majors
 from cdigen.discover.manifest import check_manifest
-from cdigen.discover.platform import check_platform
+from cdigen.discover.platform import find_platform
 from cdigen.discover.sockets import find_sockets
 from cdigen.discover.xorg import find_xorg_modules
 from cdigen.errors import CdigenError, FileError, ParseError, UnreadableError, one_line
@@ -44,7 +44,6 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
         with_gpus: False looks for the driver's files alone: there are no GPUs then, no nodes, and none is missing.
 
     Raises:
-        UnsupportedPlatformError: see `check_platform`; nothing else is looked at then.
         NoDriverError, VersionMismatchError: see `find_driver`.
         IncompleteError: something without which a container would not work is missing.
         HostReadError, LinkError: something without which nothing can be said cannot be read.
@@ -54,7 +53,12 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
     """
     notes = Notes()
     try:
-        if check_platform(views).kind == "wsl":
+        platform = find_platform(views)
+        if platform.kind == "tegra":
+            from cdigen.discover.tegra import find_tegra_inventory
+
+            return find_tegra_inventory(views, notes, with_gpus=with_gpus)
+        if platform.kind == "wsl":
             from cdigen.discover.wsl import find_wsl_inventory
 
             return find_wsl_inventory(views, notes, ask=ask_nvml != "never", with_gpus=with_gpus)

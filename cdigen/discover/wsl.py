@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.catalog.driver import MACHINES, UNKNOWN_LIBRARY_GROUP, find_library_row
+from cdigen.catalog.driver import UNKNOWN_LIBRARY_GROUP, find_library_row
 from cdigen.catalog.wsl import (
     CUDA,
     CUDA_NAMES,
@@ -25,10 +25,10 @@ from cdigen.discover.devices import find_node
 from cdigen.discover.directories import find_library_directories
 from cdigen.discover.driver import find_libcudas
 from cdigen.discover.nvml import ask_nvml
-from cdigen.errors import IncompleteError, NoDriverError, ParseError, one_line
+from cdigen.discover.shared_object import read_elf
+from cdigen.errors import IncompleteError, NoDriverError, one_line
 from cdigen.facts import Driver, DriverFile, Inventory, Library, LibraryName
-from cdigen.host import UNREADABLE
-from cdigen.notes import UNSAFE_PATH, Notes, is_safe_name, is_safe_path
+from cdigen.notes import Notes, is_safe_name
 
 if TYPE_CHECKING:
     from cdigen.facts import DeviceNode
@@ -76,6 +76,7 @@ def find_wsl_inventory(views: Views, notes: Notes, *, ask: bool, with_gpus: bool
             kernel_version_source=None,
             libcuda=cuda.host_path,
             package=store.rpartition("/")[2],
+            described=f"Windows' driver package {store.rpartition('/')[2]}",
         ),
         libraries=libraries,
         lacking=(),
@@ -234,19 +235,7 @@ class _Finder:
         return self._view.host_path(self._view.resolve(path) or path)
 
     def _elf(self, path: str) -> ElfFacts | None:
-        """Return what a file's ELF headers say; None, with a finding, if it cannot be used."""
-        host_path = self._view.host_path(path)
-        try:
-            host_path = self._host_path(path)
-            if not is_safe_path(host_path):
-                raise ParseError(UNSAFE_PATH)
-            elf = self._view.host.elf(host_path)
-            if elf.bits != 64 or elf.machine not in MACHINES:
-                raise ParseError(f"for {elf.bits}-bit {elf.machine}, which is not supported")
-        except UNREADABLE as error:
-            self._notes.damaged(host_path, error, "it is not injected", hint=_UPDATE)
-            return None
-        return elf
+        return read_elf(self._view, path, self._notes, hint=_UPDATE)
 
     def _library(self, path: str, elf: ElfFacts, names: list[str]) -> Library:
         file_name = path.rpartition("/")[2]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.diagnosis import diagnosis
 from cdigen.discover.driver import has_gpu_node, has_module
-from cdigen.doctor.platform import check_wsl, find_unsupported
+from cdigen.doctor.platform import check_platform
 from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs, is_about_one_of_several, judge_file
 from cdigen.engines.engines import check_engines, find_programs, version_commands
 from cdigen.errors import one_line
@@ -29,14 +29,11 @@ def check_written(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
         context: the host.
         rebuild: builds specs of that host anew.
     """
-    unsupported = find_unsupported(context)
-    if unsupported is not None:
-        return (unsupported,)
     lines, specs = _survey(context)
     truth = [line for spec in specs for line in check_truth(context, spec, rebuild)]
     wrong = [line for line in lines if line.level != "ok" and not is_about_one_of_several(line)]
     views = context.views
-    if not (specs or has_module(views.system) or has_gpu_node(views.dev) or check_wsl(context)):
+    if not (specs or has_module(views.system) or has_gpu_node(views.dev) or check_platform(context)):
         wrong = [line for line in wrong if line.code != NO_DEVICE_FOUND]
         message = "no driver is loaded, and there is no spec for its devices"
         return (*wrong, diagnosis("spec", "specs", "ok", "nothing-to-check", message))
@@ -52,9 +49,6 @@ def check_one(context: Context, spec: FoundSpec, rebuild: Rebuild, *, is_on_host
         rebuild: builds specs of that host anew.
         is_on_host: whether its path is one of the host, where engines may find it.
     """
-    unsupported = find_unsupported(context)
-    if unsupported is not None:
-        return (unsupported,)
     path = spec.file.path
     found = [line for line in judge_file(context, spec, is_file=spec.mode != 0) if line.level != "ok"]
     if is_on_host:

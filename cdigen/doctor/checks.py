@@ -9,7 +9,7 @@ from cdigen.doctor.driver import check_driver
 from cdigen.doctor.kernel import check_kernel
 from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
-from cdigen.doctor.platform import check_wsl, find_unsupported
+from cdigen.doctor.platform import check_platform
 from cdigen.doctor.selinux import check_selinux
 from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs
 from cdigen.doctor.units import check_units, units_command
@@ -34,9 +34,6 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
         context: the host.
         rebuild: builds specs of that host anew.
     """
-    unsupported = find_unsupported(context)
-    if unsupported is not None:
-        return (unsupported,)
     programs = find_programs(context.views.system)
     units, unseen = None, None
     try:
@@ -54,7 +51,7 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
             for line in spec_lines
         )
     said = {(line.code, line.message, line.remedy) for line in driver_lines}
-    hardware = check_wsl(context)
+    hardware = check_platform(context)
     if hardware is None:
         hardware = (*check_pci(context), *check_kernel(context), *check_nodes(context))
     return (

@@ -33,7 +33,7 @@ def check_driver(context: Context) -> tuple[Diagnosis, ...]:
     version = "the kernel module's too" if driver.kernel_version_source else "the kernel module's is not known"
     message = f"version {driver.version}, {version}; {what}{more}"
     if driver.version is None:
-        message = f"Windows' driver package {driver.package}; {len(inventory.libraries)} libraries{more}"
+        message = f"{driver.described}; {len(inventory.libraries)} libraries{more}"
     return (
         diagnosis("driver", subject, "ok", "driver-found", message)
         if not inventory.failed_reads

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cdigen.host import View
 from cdigen.records import Record
 
 if TYPE_CHECKING:
     from cdigen.host import Host
+
+AskedPlatform = Literal["auto", "pci", "wsl", "tegra"]
 
 
 class Views(Record):
@@ -19,15 +21,24 @@ class Views(Record):
         driver: from the driver root: libraries, programs, configuration, firmware.
         dev: from the device root: device nodes below /dev.
         dev_root: the device root as a path on the host.
+        platform: which kind of machine the user says that it is; "auto" if files are to tell.
     """
 
     system: View
     driver: View
     dev: View
     dev_root: str
+    platform: AskedPlatform = "auto"
 
 
-def open_views(host: Host, *, driver_root: str, dev_root: str | None, by_root: dict[str, View] | None = None) -> Views:
+def open_views(
+    host: Host,
+    *,
+    driver_root: str,
+    dev_root: str | None,
+    platform: AskedPlatform = "auto",
+    by_root: dict[str, View] | None = None,
+) -> Views:
     """Return the views of `host`.
 
     Args:
@@ -35,6 +46,7 @@ def open_views(host: Host, *, driver_root: str, dev_root: str | None, by_root: d
         driver_root: the directory on it that holds the driver's files.
         dev_root: the directory on it that holds `dev/`; None chooses the driver root if it has `dev/nvidiactl`,
             else `/`.
+        platform: see `Views`.
         by_root: the views of the same host that there are already; gets those that are made.
 
     Raises:
@@ -50,4 +62,4 @@ def open_views(host: Host, *, driver_root: str, dev_root: str | None, by_root: d
     driver, system = view(driver_root), view("/")
     if dev_root is None:
         dev_root = driver_root if driver is not system and driver.find("/dev/nvidiactl") else "/"
-    return Views(system=system, driver=driver, dev=view(dev_root), dev_root=dev_root)
+    return Views(system=system, driver=driver, dev=view(dev_root), dev_root=dev_root, platform=platform)

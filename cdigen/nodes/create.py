@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdigen.discover.platform import check_platform
-from cdigen.errors import FileError, UnsupportedPlatformError, UsageError, one_line
+from cdigen.discover.platform import find_platform
+from cdigen.errors import CdigenError, FileError, UsageError, one_line
 from cdigen.findings import Finding, Remedy
 from cdigen.host import UNSEEN
 from cdigen.host.programs import run_programs
@@ -65,19 +65,25 @@ class Made(Record):
     findings: tuple[Finding, ...]
 
 
-class NothingToMakeError(UnsupportedPlatformError):
+class NothingToMakeError(CdigenError):
     """The platform has no nodes that anybody would have to make; exit 3."""
+
+    exit_code = 3
+    code = "nothing-to-make"
 
 
 def look_at_nodes(target: Target) -> tuple[Views, tuple[ExpectedNode, ...], Notes]:
     """Return the host of `target` as it is now, its nodes, and what was noted.
 
     Raises:
-        UnsupportedPlatformError: its nodes are not known; others as of `open_session`.
+        NothingToMakeError: its nodes are the kernel's; others as of `open_session`.
     """
     views = open_session(target).views
-    if check_platform(views).kind == "wsl":
+    kind = find_platform(views).kind
+    if kind == "wsl":
         raise NothingToMakeError("this host is WSL2, which has no device node but /dev/dxg, and the kernel makes that")
+    if kind == "tegra":
+        raise NothingToMakeError("this host is a Jetson, whose device nodes the kernel and udev make")
     notes = Notes()
     return views, find_expected_nodes(views, notes), notes
 

@@ -35,9 +35,15 @@ class _ModeChoice(_Choice):
         `nvidia-ctk cdi generate --mode` has two words for platforms, which are told by files here.
         """
         if value == "wsl":
-            self.fail("'wsl' is no mode: that a host is WSL2 is found out. Leave it out.", param, ctx)
+            self.fail(
+                "'wsl' is no mode: that a host is WSL2 is found out. Leave it out, or use --platform wsl.", param, ctx
+            )
         if value == "csv":
-            self.fail("'csv' is for Jetson, which cdigen does not support yet.", param, ctx)
+            self.fail(
+                "'csv' is no mode: that a host is a Jetson is found out. Leave it out, or use --platform tegra.",
+                param,
+                ctx,
+            )
         return super().convert("gpu" if value == "nvml" else value, param, ctx)
 
 
@@ -57,6 +63,13 @@ _ROOT_OPTIONS = (
     ),
     click.option("--procfs", metavar="DIR", help="Where the host's /proc is visible.  [default: below the host root]"),
     click.option("--sysfs", metavar="DIR", help="Where the host's /sys is visible.  [default: below the host root]"),
+    click.option(
+        "--platform",
+        type=click.Choice(("auto", "pci", "wsl", "tegra")),
+        default="auto",
+        show_default=True,
+        help="Which kind of machine it is: GPUs on a PCI bus, WSL2, a Jetson; auto lets files tell.",
+    ),
     click.option(
         "--snapshot",
         metavar="FILE",
@@ -160,7 +173,17 @@ BUILD_OPTIONS = (
         " spec would lose names that it has; with a warning for each.",
     ),
 )
-OF_TARGET = ("host_root", "driver_root", "dev_root", "procfs", "sysfs", "snapshot", "ask_nvml", "nvml_timeout")
+OF_TARGET = (
+    "host_root",
+    "driver_root",
+    "dev_root",
+    "procfs",
+    "sysfs",
+    "platform",
+    "snapshot",
+    "ask_nvml",
+    "nvml_timeout",
+)
 """The parameters of `TARGET_OPTIONS`."""
 
 SPEC_FILE = (

@@ -7,10 +7,11 @@ it, always in the same order, so that the same spec has the same line.
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from cdigen.catalog.modes import MODES
 from cdigen.errors import ParseError, UsageError, one_line
+from cdigen.host.views import AskedPlatform
 from cdigen.plan.options import COMPAT32, BuildOptions, NameStrategy, check_root, parse_capabilities
 from cdigen.records import Record
 
@@ -38,6 +39,7 @@ FLAGS = {
 """Options that take one value, several, and none, each with the field of `BuildOptions` that it sets."""
 
 _CAPABILITIES = "--capabilities"
+_PLATFORM = "--platform"
 _ROOTS = {"--driver-root": "driver_root", "--dev-root": "dev_root"}
 
 
@@ -48,11 +50,13 @@ class Choices(Record):
         options: what of the host is written, and under which names.
         driver_root: the directory on the host that holds the driver's files.
         dev_root: the directory on the host that holds `dev/`; None for the default, which the driver root decides.
+        platform: which kind of machine it is; "auto" if files told.
     """
 
     options: BuildOptions
     driver_root: str = "/"
     dev_root: str | None = None
+    platform: AskedPlatform = "auto"
 
 
 def format_choices(choices: Choices) -> str:
@@ -65,6 +69,8 @@ def _arguments(choices: Choices) -> Iterator[str]:
         value = getattr(choices, name)
         if value not in (None, "/" if name == "driver_root" else None):  # "/" is not the default of the other
             yield f"{option}={value}"
+    if choices.platform != "auto":
+        yield f"{_PLATFORM}={choices.platform}"
     options = choices.options
     for option, name in ONE.items():
         value = getattr(options, name)
@@ -94,6 +100,7 @@ def parse_choices(text: str) -> Choices:
     except ValueError as error:
         raise ParseError(f"no options: {error}") from error
     found: dict[str, Any] = {}
+    platform = "auto"
     for argument in arguments:
         option, equals, value = argument.partition("=")
         if option in FLAGS and not equals:
@@ -105,6 +112,8 @@ def parse_choices(text: str) -> Choices:
             found[MANY[option]] = (*found.get(MANY[option], ()), value)
         elif option == _CAPABILITIES:
             found["capabilities"], _ = parse_capabilities(value)
+        elif option == _PLATFORM:
+            platform = value
         elif option in ONE or option in _ROOTS:
             found[{**ONE, **_ROOTS}[option]] = value
         else:
@@ -113,6 +122,8 @@ def parse_choices(text: str) -> Choices:
         raise ParseError(f"{one_line(found['mode'])!r} is not a mode")
     if found.get("additional_gids", "never") not in ("always", "never"):
         raise ParseError(f"{one_line(found['additional_gids'])!r} does not say whether there are groups")
+    if platform not in get_args(AskedPlatform):
+        raise ParseError(f"{one_line(platform)!r} is not a platform")
     for word in found.get("strategies", ()):
         if word not in get_args(NameStrategy):
             raise ParseError(f"{one_line(word)!r} is not a way to name devices")
@@ -121,6 +132,6 @@ def parse_choices(text: str) -> Choices:
         for option, name in _ROOTS.items():
             if name in roots:
                 check_root(option, roots[name])
-        return Choices(options=BuildOptions(**found), **roots)
+        return Choices(options=BuildOptions(**found), platform=cast("AskedPlatform", platform), **roots)
     except UsageError as error:
         raise ParseError(str(error)) from error

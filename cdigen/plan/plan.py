@@ -156,7 +156,10 @@ def build_plan_of(
     lacking = find_relevant(inventory, options, chosen)
     if not options.allow_incomplete:
         refuse_lacking(lacking, inventory.driver.name)
-    directories = options.library_directories or CONTAINER_LIBRARY_DIRECTORIES[inventory.driver.machine]
+    directories = options.library_directories or (
+        *CONTAINER_LIBRARY_DIRECTORIES[inventory.driver.machine],
+        *inventory.driver.library_directories,
+    )
     mounts: dict[str, PlannedMount] = {}
     for mount in _all_mounts(inventory, options, chosen, directories, left_out):
         rival = mounts.setdefault(mount.container_path, mount)

@@ -135,7 +135,12 @@ class Planner:
     def plan(self, options: BuildOptions) -> Planned:
         """Return the plan of the mode in `options`; errors as of the finders and of `build_plan`."""
         plan, inventory, findings = self._plan(options)
-        choices = Choices(options=options, driver_root=self._driver_root, dev_root=self._dev_root)
+        choices = Choices(
+            options=options,
+            driver_root=self._driver_root,
+            dev_root=self._dev_root,
+            platform=self._session.platform,
+        )
         return Planned(plan=plan, inventory=inventory, findings=findings, choices=choices)
 
     def _plan(self, options: BuildOptions) -> tuple[Plan, Inventory | None, tuple[Finding, ...]]:

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
     from cdigen.facts import Inventory
     from cdigen.host import Host, View
-    from cdigen.host.views import Views
+    from cdigen.host.views import AskedPlatform, Views
 
 
 class _Seen(NamedTuple):
     """What was seen of a host from any of its directories."""
 
     by_root: dict[str, View]
-    views: dict[tuple[str, str | None], Views]
-    inventories: dict[tuple[str, str | None, AskNvml], Inventory]
+    views: dict[tuple[str, str | None, AskedPlatform], Views]
+    inventories: dict[tuple[str, str | None, AskedPlatform, AskNvml], Inventory]
 
 
 class Session:
@@ -29,19 +29,23 @@ class Session:
         host: the host.
         driver_root: the directory on it that holds the driver's files.
         dev_root: the directory on it that holds `dev/`; None for the default, see `open_views`.
+        platform: which kind of machine the user says that it is; "auto" if files are to tell.
     """
 
-    def __init__(self, host: Host, *, driver_root: str = "/", dev_root: str | None = None) -> None:
+    def __init__(
+        self, host: Host, *, driver_root: str = "/", dev_root: str | None = None, platform: AskedPlatform = "auto"
+    ) -> None:
         """See `host` from these roots; nothing is read yet."""
         self.host = host
         self.driver_root = driver_root
         self.dev_root = dev_root
+        self.platform: AskedPlatform = platform
         self._seen = _Seen({}, {}, {})
 
     @property
-    def roots(self) -> tuple[str, str | None]:
-        """The driver root and the device root."""
-        return self.driver_root, self.dev_root
+    def roots(self) -> tuple[str, str | None, AskedPlatform]:
+        """The driver root, the device root, and the platform: what decides how the host is seen."""
+        return self.driver_root, self.dev_root, self.platform
 
     @property
     def views(self) -> Views:
@@ -52,7 +56,11 @@ class Session:
         """
         if self.roots not in self._seen.views:
             self._seen.views[self.roots] = open_views(
-                self.host, driver_root=self.driver_root, dev_root=self.dev_root, by_root=self._seen.by_root
+                self.host,
+                driver_root=self.driver_root,
+                dev_root=self.dev_root,
+                platform=self.platform,
+                by_root=self._seen.by_root,
             )
         return self._seen.views[self.roots]
 
@@ -63,15 +71,20 @@ class Session:
             self._seen.inventories[question] = find_inventory(self.views, ask_nvml=ask_nvml)
         return self._seen.inventories[question]
 
-    def at(self, driver_root: str | None, dev_root: str | None) -> Session:
-        """Return the same host, and what was seen of it, from other roots; None is the default."""
-        other = Session(self.host, driver_root=normal_root(driver_root) or "/", dev_root=normal_root(dev_root))
+    def at(self, driver_root: str | None, dev_root: str | None, platform: AskedPlatform | None = None) -> Session:
+        """Return the same host, and what was seen of it, from other roots; None is the default, of a platform this."""
+        other = Session(
+            self.host,
+            driver_root=normal_root(driver_root) or "/",
+            dev_root=normal_root(dev_root),
+            platform=platform or self.platform,
+        )
         other._seen = self._seen
         return other
 
     def through(self, host: Host) -> Session:
         """Return the same roots of a host that stands before this one, such as one that records it."""
-        return Session(host, driver_root=self.driver_root, dev_root=self.dev_root)
+        return Session(host, driver_root=self.driver_root, dev_root=self.dev_root, platform=self.platform)
 
 
 def normal_root(path: str | None) -> str | None:

@@ -12,6 +12,8 @@ from cdigen.session.session import Session, normal_root
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
+    from cdigen.host.views import AskedPlatform
+    from cdigen.plan.header_options import Choices
 
 
 class Target(Record):
@@ -21,6 +23,7 @@ class Target(Record):
         host_root, procfs, sysfs: where this process sees the host's `/`, `/proc` and `/sys`; the last two None for
             below `host_root`.
         driver_root, dev_root: directories on the host; see `cdigen.host.views.open_views`.
+        platform: which kind of machine it is; "auto" if files are to tell.
         snapshot: a file to read in place of a host; then none of the others is given.
         ask_nvml: when to ask NVML what procfs does not tell.
         nvml_timeout: seconds to wait for its answer; None for the host's default.
@@ -31,6 +34,7 @@ class Target(Record):
     dev_root: str | None = None
     procfs: str | None = None
     sysfs: str | None = None
+    platform: AskedPlatform = "auto"
     snapshot: str | None = None
     ask_nvml: AskNvml = "auto"
     nvml_timeout: float | None = None
@@ -59,11 +63,16 @@ class Target(Record):
             if value is not None:
                 check_root(option, value)
 
-    def with_roots(self, driver_root: str, dev_root: str | None) -> Target:
-        """Return the same with these roots where it names none; a snapshot has its own."""
+    def with_choices(self, choices: Choices) -> Target:
+        """Return the same with the roots and the platform of a spec where it names none; a snapshot has its roots."""
+        seen = replace(self, platform=choices.platform if self.platform == "auto" else self.platform)
         if self.snapshot is not None:
-            return self
-        return replace(self, driver_root=self.driver_root or driver_root, dev_root=self.dev_root or dev_root)
+            return seen
+        return replace(
+            seen,
+            driver_root=self.driver_root or choices.driver_root,
+            dev_root=self.dev_root or choices.dev_root,
+        )
 
 
 def open_session(target: Target, *, may_wake: bool = True) -> Session:
@@ -81,7 +90,12 @@ def open_session(target: Target, *, may_wake: bool = True) -> Session:
         from cdigen.host.snapshot import load_snapshot
 
         snapshot = load_snapshot(read_input(target.snapshot), target.snapshot)
-        return Session(snapshot.host, driver_root=snapshot.driver_root, dev_root=snapshot.dev_root)
+        return Session(
+            snapshot.host,
+            driver_root=snapshot.driver_root,
+            dev_root=snapshot.dev_root,
+            platform=target.platform,
+        )
     from cdigen.host.live import LiveHost
 
     timeout = {} if target.nvml_timeout is None else {"nvml_timeout": target.nvml_timeout}
@@ -95,4 +109,5 @@ def open_session(target: Target, *, may_wake: bool = True) -> Session:
         ),
         driver_root=normal_root(target.driver_root) or "/",
         dev_root=normal_root(target.dev_root),
+        platform=target.platform,
     )

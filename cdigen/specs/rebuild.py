@@ -42,7 +42,7 @@ class Rebuilder:
         """
         self._target = target
         self._session = session
-        self._planners: dict[tuple[str, str | None], Planner] = {}
+        self._planners: dict[tuple[object, ...], Planner] = {}
 
     def __call__(self, spec: FoundSpec) -> Rebuilt | None:
         """Return what a spec would be now; None if it is not ours.
@@ -82,10 +82,10 @@ class Rebuilder:
         )
 
     def _planner(self, choices: Choices) -> Planner:
-        target = self._target.with_roots(choices.driver_root, choices.dev_root)
+        target = self._target.with_choices(choices)
         session = self._session
-        if target.snapshot is None:
-            session = session.at(target.driver_root, target.dev_root)
+        seen = session if target.snapshot is not None else target  # a snapshot has its own roots
+        session = session.at(seen.driver_root, seen.dev_root, target.platform)
         if session.roots not in self._planners:
             self._planners[session.roots] = Planner(target, session=session, allows_failed_reads=True)
         return self._planners[session.roots]

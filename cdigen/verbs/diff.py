@@ -76,7 +76,7 @@ def command(
         data = read_input(spec)
     if not is_chosen:
         choices = read_choices(data, spec) if data is not None and is_ours(data) else Choices(options=BuildOptions())
-        target, options = target.with_roots(choices.driver_root, choices.dev_root), choices.options
+        target, options = target.with_choices(choices), choices.options
     session = open_session(target)
     planned = Planner(target, session=session).plan(options)
     if is_chosen:

@@ -36,7 +36,7 @@ def command(as_json: bool, **values: Any) -> int:
     session = open_session(target, may_wake=False)
     if target.snapshot is None:  # which has its own
         target = _with_written_roots(target, session)
-        session = session.at(target.driver_root, target.dev_root)
+        session = session.at(target.driver_root, target.dev_root, target.platform)
     context = open_context(target, session)
     found = diagnose(context, Rebuilder(target, session))
     problems = sum(one.level == "problem" for one in found)
@@ -53,7 +53,7 @@ def _with_written_roots(target: Target, session: Session) -> Target:
         data = session.views.system.read(DEFAULT_OUTPUT)
         if data is not None and is_ours(data):
             choices = read_choices(data, DEFAULT_OUTPUT)
-            return target.with_roots(choices.driver_root, choices.dev_root)
+            return target.with_choices(choices)
     except (*UNREADABLE, DocumentError):  # which the lines about the spec tell
         pass
     return target

@@ -13,6 +13,7 @@ from cdigen import __version__
 from cdigen.catalog.modes import MODES
 from cdigen.cli import VERBS, load_verb
 from cdigen.discover.gpus import AskNvml
+from cdigen.host.views import AskedPlatform
 from cdigen.options.duration import parse_duration
 from cdigen.options.shared import BUILD_OPTIONS, with_options
 from cdigen.plan.header_options import FLAGS, MANY, ONE
@@ -36,6 +37,7 @@ WORDS = {
     "strategies": ("tuple[NameStrategy, ...]", NameStrategy),
     "mode": ("str", tuple(MODES)),
     "ask_nvml": ("AskNvml", AskNvml),
+    "platform": ("AskedPlatform", AskedPlatform),
     "additional_gids": ("AdditionalGids", AdditionalGids),
 }
 """Options that take one of some words, by parameter: its annotation, and the type that has the words."""
