@@ -576,13 +576,35 @@ FIRMWARE_DIRECTORIES = (
 Source: the kernel's Documentation/driver-api/firmware/fw_search_path.rst. The last is Container-Optimized OS', whose
 driver root has no /lib."""
 
+
+class ControlNodeRow(Record, kw_only=False):
+    """A device node of the driver as a whole.
+
+    Attributes:
+        name: below /dev.
+        minor: its minor number.
+        required: whether a spec without it would not work.
+        command: the command that makes it.
+        reason: what it is for.
+        source: letters of the module's list of sources.
+    """
+
+    name: str
+    minor: int
+    required: bool
+    command: str
+    reason: str
+    source: str
+
+
 CONTROL_NODES = (
-    ("nvidiactl", 255, True, "nvidia-modprobe -c 255", "control of all GPUs", "C"),
-    ("nvidia-uvm", 0, True, "nvidia-modprobe -u -c 0", "unified memory, which CUDA needs", "C"),
-    ("nvidia-uvm-tools", 1, False, "nvidia-modprobe -u -c 0", "unified memory events, for profilers", "C"),
-    ("nvidia-modeset", 254, False, "nvidia-modprobe -m", "mode setting, for Vulkan and displays", "T"),
+    ControlNodeRow("nvidiactl", 255, True, "nvidia-modprobe -c 255", "control of all GPUs", "C"),
+    ControlNodeRow("nvidia-uvm", 0, True, "nvidia-modprobe -u -c 0", "unified memory, which CUDA needs", "C"),
+    ControlNodeRow(
+        "nvidia-uvm-tools", 1, False, "nvidia-modprobe -u -c 0", "unified memory events, for profilers", "C"
+    ),
+    ControlNodeRow("nvidia-modeset", 254, False, "nvidia-modprobe -m", "mode setting, for Vulkan and displays", "T"),
 )
-"""Name below /dev, minor, whether a spec without it would not work, the command that makes it, reason, source."""
 
 NODE_DRIVERS = {
     "nvidia": ("nvidia", "nvidia-frontend"),
@@ -600,12 +622,28 @@ NODE_DRIVERS = {
 Up to 535 one entry, nvidia-frontend, stands for GPUs, nvidiactl and nvidia-modeset (open-gpu-kernel-modules, nv.c,
 nv_register_chrdev)."""
 
+
+class SocketRow(Record, kw_only=False):
+    """A socket of a driver's daemon, or a directory of its pipes.
+
+    Attributes:
+        path: where the daemon makes it.
+        kind: "socket" or "dir".
+        reason: whose it is.
+        source: letters of the module's list of sources.
+    """
+
+    path: str
+    kind: str
+    reason: str
+    source: str
+
+
 SOCKETS = (
-    ("/run/nvidia-persistenced/socket", "socket", "socket of nvidia-persistenced", "C"),
-    ("/run/nvidia-fabricmanager/socket", "socket", "socket of nv-fabricmanager", "C"),
-    ("/tmp/nvidia-mps", "dir", "pipes of the multi-process service", "C"),  # noqa: S108 - a fixed name of CUDA's
+    SocketRow("/run/nvidia-persistenced/socket", "socket", "socket of nvidia-persistenced", "C"),
+    SocketRow("/run/nvidia-fabricmanager/socket", "socket", "socket of nv-fabricmanager", "C"),
+    SocketRow("/tmp/nvidia-mps", "dir", "pipes of the multi-process service", "C"),  # noqa: S108 - CUDA's fixed name
 )
-"""Path, kind, reason, source."""
 
 FILELIST = "/usr/share/nvidia/files.d/sandboxutils-filelist.json"
 """The driver's own manifest, from 565 on."""

@@ -83,35 +83,35 @@ def find_control_nodes(
     """
     nodes = []
     missing = []
-    for name, minor, required, command, reason, _ in CONTROL_NODES:
-        path = f"/dev/{name}"
+    for row in CONTROL_NODES:
+        path = f"/dev/{row.name}"
         host_path = dev.host_path(path)
         try:
-            node = find_right_node(dev, path, f"catalog: {reason}", majors, name, minor)
+            node = find_right_node(dev, path, f"catalog: {row.reason}", majors, row.name, row.minor)
         except UNSEEN as error:
             notes.note_failure(error)
             node = f"cannot be looked at ({reason_of(error)})"
         if isinstance(node, DeviceNode):
             nodes.append(node)
-            if majors.known and majors.of(name) is None:
+            if majors.known and majors.of(row.name) is None:
                 notes.add(
                     "warning",
                     "module-not-loaded",
                     host_path,
                     f"{one_line(host_path)} is there but /proc/devices does not know its driver, so it cannot be"
-                    f" opened: {reason}",
+                    f" opened: {row.reason}",
                     hint="load it with",
-                    commands=(command,),
+                    commands=(row.command,),
                 )
-        elif required:
-            missing.append(MissingNode(host_path=host_path, problem=node, whose="", command=command, gpu=None))
+        elif row.required:
+            missing.append(MissingNode(host_path=host_path, problem=node, whose="", command=row.command, gpu=None))
         else:
             notes.add(
                 "warning",
                 "missing-node",
                 host_path,
-                f"{one_line(host_path)} {node}: {reason}",
+                f"{one_line(host_path)} {node}: {row.reason}",
                 hint="create it with",
-                commands=(command,),
+                commands=(row.command,),
             )
     return tuple(nodes), tuple(missing)

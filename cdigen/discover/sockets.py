@@ -26,13 +26,14 @@ def find_sockets(view: View, notes: Notes) -> tuple[Socket, ...]:
         notes: gets what cannot be looked at.
     """
     found = []
-    for path, kind, reason, _ in SOCKETS:
+    for row in SOCKETS:
         try:
-            target = view.find(path)
+            target = view.find(row.path)
         except UNSEEN as error:
-            notes.damaged(view.host_path(path), error, "it is not injected")
+            notes.damaged(view.host_path(row.path), error, "it is not injected")
             continue
         if target is not None:
-            problem = "" if target[1].kind == kind else f"not a {_WORDS[kind]}"
-            found.append(Socket(host_path=view.host_path(target[0]), container_path=path, why=reason, problem=problem))
+            problem = "" if target[1].kind == row.kind else f"not a {_WORDS[row.kind]}"
+            host_path = view.host_path(target[0])
+            found.append(Socket(host_path=host_path, container_path=row.path, why=row.reason, problem=problem))
     return tuple(found)

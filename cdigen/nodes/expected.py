@@ -89,17 +89,17 @@ def find_expected_nodes(views: Views, notes: Notes) -> tuple[ExpectedNode, ...]:
 
 
 def _control_nodes(params: DeviceFileParameters) -> Iterator[WantedNode]:
-    for name, minor, required, command, reason, _ in CONTROL_NODES:
-        has_params = not name.startswith("nvidia-uvm")
+    for row in CONTROL_NODES:
+        has_params = not row.name.startswith("nvidia-uvm")
         yield WantedNode(
-            path=f"/dev/{name}",
-            stem=name,
-            minor=minor,
+            path=f"/dev/{row.name}",
+            stem=row.name,
+            minor=row.minor,
             settings=params if has_params else _DEFAULTS,
             source=PROC_PARAMS if has_params else _DEFAULT_SOURCE,
-            why=reason,
-            command=tuple(command.split()[1:]),
-            required=required,
+            why=row.reason,
+            command=tuple(row.command.split()[1:]),
+            required=row.required,
         )
 
 

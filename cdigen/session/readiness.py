@@ -115,9 +115,10 @@ def _lacking_of_module(views: Views, *, makes_nodes: bool) -> Iterator[str]:
     if (system.read(_INIT_STATE) or b"").strip() == b"coming":
         yield "the kernel module nvidia is still starting"
     majors = find_majors(system, Notes())
-    for name, minor, required, *_ in CONTROL_NODES:
-        if required:
-            yield from _lacking_node(views.dev, f"/dev/{name}", "", majors, name, minor, can_be_made=makes_nodes)
+    for row in CONTROL_NODES:
+        if row.required:
+            path = f"/dev/{row.name}"
+            yield from _lacking_node(views.dev, path, "", majors, row.name, row.minor, can_be_made=makes_nodes)
     if system.find(PROC_GPUS) is None:  # masked
         return
     listed = system.names(PROC_GPUS)
