@@ -7,7 +7,7 @@ nvml-wrapper#51 (which files are opened by absolute path).
 
 from __future__ import annotations
 
-from cdigen.records import Record
+from cdigen.catalog.driver import LibraryRow
 
 DEVICE = "/dev/dxg"
 """The one device of all GPUs, of every vendor: Microsoft's drivers/hv/dxgkrnl."""
@@ -31,26 +31,12 @@ DXCORE = "libdxcore.so"
 
 NVIDIA_SMI = "nvidia-smi"
 
-
-class WslRow(Record, kw_only=False):
-    """A library that only WSL2 has.
-
-    Attributes:
-        stem: its name up to ".so".
-        group: the vendor's word for the capability.
-        reason: what it is for.
-    """
-
-    stem: str
-    group: str
-    reason: str
-
-
 LIBRARIES = (
-    WslRow("libd3d12", "graphics", "Direct3D 12, on which Mesa's OpenGL stands"),
-    WslRow("libd3d12core", "graphics", "Direct3D 12, opened by libd3d12"),
-    WslRow("libdirectml", "compute", "DirectML, machine learning on Direct3D 12"),
-    WslRow("libnvwgf2umx", "graphics", "the user-space driver of Direct3D, opened by libd3d12"),
-    WslRow("libnvdxdlkernels", "graphics", "kernels of DLSS, opened by libnvwgf2umx"),
-    WslRow("libnvdxgdmal", "compute", "memory by way of /dev/dxg, opened by libcuda"),
+    LibraryRow("libd3d12", "graphics", "Direct3D 12, on which Mesa's OpenGL stands"),
+    LibraryRow("libd3d12core", "graphics", "Direct3D 12, opened by libd3d12"),
+    LibraryRow("libdirectml", "compute", "DirectML, machine learning on Direct3D 12"),
+    LibraryRow("libnvwgf2umx", "graphics", "the user-space driver of Direct3D, opened by libd3d12"),
+    LibraryRow("libnvdxdlkernels", "graphics", "kernels of DLSS, opened by libnvwgf2umx"),
+    LibraryRow("libnvdxgdmal", "compute", "memory by way of /dev/dxg, opened by libcuda"),
 )
+"""Libraries that only WSL2 has."""
