@@ -38,6 +38,11 @@ def entries_of(document: Mapping[str, object]) -> Entries:
     return dict(_entries(document))
 
 
+def find_differing(old: Entries, new: Entries) -> list[EntryKey]:
+    """Return the keys of the entries that only one has, or that differ, sorted."""
+    return [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+
+
 def _key(what: str, name: str = "", *, device: str | None = None) -> EntryKey:
     title = ", ".join(filter(None, ("" if device is None else f"device {device}", what)))
     return EntryKey(title, name, what, device)

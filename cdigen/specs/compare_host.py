@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
-from cdigen.cdi.entries import entries_of
+from cdigen.cdi.entries import entries_of, find_differing
 from cdigen.diagnosis import diagnosis, pass_on, run
 from cdigen.discover.pci import GPU_LOST
 from cdigen.errors import CdigenError, FileError, NoDriverError, ParseError
@@ -172,8 +172,7 @@ def _find_other_entries(document: Mapping[str, object], rebuilt: Mapping[str, ob
     old, new = entries_of(document), entries_of(rebuilt)
     devices = _devices(document).items() & _devices(rebuilt).items()
     same = {name for name, _ in devices}
-    differing = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-    return [key for key in differing if key.device is None or key.device in same]
+    return [key for key in find_differing(old, new) if key.device is None or key.device in same]
 
 
 def _compare_mounts(context: Context, spec: FoundSpec, rebuilt: Rebuilt) -> Iterator[Diagnosis]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cdigen.cdi.entries import entries_of
+from cdigen.cdi.entries import entries_of, find_differing
 from cdigen.cdi.model import to_document
 from cdigen.options.shared import (
     BUILD_OPTIONS,
@@ -83,7 +83,7 @@ def command(
         planned = GroupChooser(target, session).settle(planned)
     new = entries_of(to_document(build_spec(planned.plan, with_groups=planned.with_groups)))
     old = {} if data is None else entries_of(read_spec(data, spec))
-    changes = [(key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    changes = [(key, old.get(key), new.get(key)) for key in find_differing(old, new)]
     if as_json:
         emit_json(
             "diff",
