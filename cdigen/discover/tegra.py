@@ -47,6 +47,8 @@ _SHARED_OBJECT = re.compile(r"[^/]+\.so(\.[0-9]+)*")
 _WILDCARDS = frozenset("*?[")
 _MOST_MATCHES = 4096
 _MOST_NAMED = 4
+_NOT_HERE = "listed, and not on this board"
+_DANGLING = "a link that leads to nothing"
 
 
 def find_tegra_inventory(views: Views, notes: Notes, *, with_gpus: bool = True) -> Inventory:
@@ -236,9 +238,9 @@ class _Finder:
         for folder in self._private_folders():
             for name in self._names(folder, ("lib",)):
                 if _SHARED_OBJECT.fullmatch(name):
-                    self._add(f"{folder}/{name}", is_link=False, why=f"in {folder}")
+                    self._add(f"{folder}/{name}", is_link=False, why=f"in {folder}", absent=_DANGLING)
         for path in ("/etc/vulkan/icd.d/nvidia_icd.json", "/usr/share/glvnd/egl_vendor.d/10_nvidia.json"):
-            self._add(path, is_link=False, why="catalog: graphics programs look there")
+            self._add(path, is_link=False, why="catalog: graphics programs look there", absent="")
 
     def add_libcuda(self) -> None:
         """Add libcuda where no list names it: lists of Jetson Linux 39 have forgotten it."""
@@ -246,7 +248,9 @@ class _Finder:
             return
         for folder in (*self._private_folders(), *OTHER_FOLDERS, *LIBRARY_FOLDERS):
             for name in self._names(folder, ("libcuda.so",)):
-                self._add(f"{folder}/{name}", is_link=False, why="the CUDA driver, which no list names")
+                self._add(
+                    f"{folder}/{name}", is_link=False, why="the CUDA driver, which no list names", absent=_DANGLING
+                )
             if any(path.rpartition("/")[2].startswith("libcuda.so") for path in self._libraries):
                 return
 
@@ -263,7 +267,7 @@ class _Finder:
                 why = f"needed by {path.rpartition('/')[2]}"
                 before = set(self._libraries)
                 for folder in folders:
-                    if self._add(f"{folder}/{name}", is_link=False, why=why, is_asked=False):
+                    if self._add(f"{folder}/{name}", is_link=False, why=why, absent=""):
                         break
                 added = set(self._libraries) - before
                 waiting += sorted(added)
@@ -371,14 +375,14 @@ class _Finder:
             return None
         return place[0] if is_safe_path(self._view.host_path(place[0])) else None
 
-    def _add(self, path: str, *, is_link: bool, why: str, is_asked: bool = True) -> bool:
+    def _add(self, path: str, *, is_link: bool, why: str, absent: str = _NOT_HERE) -> bool:
         """Add what is at a path; return whether there is something that can be used.
 
         Args:
             path: in the view.
             is_link: whether programs open it by this name, which is another than the file's.
             why: why it is taken.
-            is_asked: whether somebody says that it is the driver's, so that what is not there is said.
+            absent: what is said of a path that leads to nothing; "" for nothing.
         """
         view, host_path = self._view, self._view.host_path(path)
         try:
@@ -387,8 +391,8 @@ class _Finder:
             self._notes.damaged(host_path, error, "it is not injected")
             return False
         if place is None:
-            if is_asked:
-                self._notes.leave_out(host_path, "listed, and not on this board")
+            if absent:
+                self._notes.leave_out(host_path, absent)
             return False
         resolved, entry = place
         if entry.kind not in ("file", "dir") or not is_safe_path(path) or not is_safe_path(view.host_path(resolved)):

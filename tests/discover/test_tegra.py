@@ -209,6 +209,14 @@ def test_without_lists_the_folders_that_are_the_drivers_alone_are_taken_whole() 
     assert [node.path for node in inventory.shared_nodes] == ["/dev/nvgpu/igpu0/ctrl", "/dev/nvhost-ctrl-gpu"]
 
 
+def test_without_lists_nothing_is_said_to_be_listed() -> None:
+    inventory = inventory_of(without(tegra_entries(), LISTS) | {f"{PRIVATE}/libgone.so.1": link("libgone.so.1.0")})
+
+    assert [(one.host_path, one.reason) for one in inventory.left_out] == [
+        (f"{PRIVATE}/libgone.so.1", "a link that leads to nothing")
+    ]
+
+
 def test_what_libcuda_needs_and_is_not_there_is_lacking() -> None:
     inventory = inventory_of(tegra_entries() | {f"{PRIVATE}/libcuda.so.1.1": arm("libcuda.so.1", "libnvrm_new.so")})
 
