@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from cdigen.findings import Finding, Remedy
     from cdigen.parse.elf import ElfFacts
 
+PlatformKind = Literal["pci", "wsl", "tegra"]
+"""GPUs on a PCI bus, WSL2, a Jetson's own GPU."""
+
+AskedPlatform = Literal["auto", "pci", "wsl", "tegra"]
+"""What a user may say of it; "auto" lets files tell."""
+
 NodeState = Literal["ok", "missing", "wrong device", "other mode", "module not loaded"]
 
 

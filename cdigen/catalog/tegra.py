@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from cdigen.records import Record
 
-RELEASE = "/etc/nv_tegra_release"
-"""Tells the release of Jetson Linux (L4T); programs in containers read it too (T)."""
-
 LISTS = "/etc/nvidia-container-runtime/host-files-for-container.d"
 """Where the lists of the host's files are (T)."""
 

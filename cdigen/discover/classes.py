@@ -68,7 +68,7 @@ def _find(views: Views, row: ClassRow, notes: Notes) -> ClassDevices:
         nodes=nodes,
         files=tuple(_files(views, row, notes)) if nodes else (),
         absent=row.absent,
-        remedy=_NONE_HERE.get(find_platform(views).kind, row.remedy) if row.with_driver else row.remedy,
+        remedy=_NONE_HERE.get(find_platform(views), row.remedy) if row.with_driver else row.remedy,
         failed_reads=notes.failed_reads,
         findings=notes.findings,
         left_out=notes.left_out,

@@ -10,16 +10,18 @@ of Microsoft's drivers/hv/dxgkrnl.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from cdigen.catalog.tegra import RELEASE
 from cdigen.catalog.wsl import DEVICE
 from cdigen.discover.pci import find_gpus_of_nvidia
-from cdigen.records import Record
 
 if TYPE_CHECKING:
+    from cdigen.facts import PlatformKind
     from cdigen.host import View
     from cdigen.host.views import Views
+
+TEGRA_RELEASE = "/etc/nv_tegra_release"
+"""Tells the release of Jetson Linux (L4T); programs in containers read it too."""
 
 SOC_FAMILY = "/sys/devices/soc0/family"
 
@@ -27,19 +29,7 @@ _NVGPU = "/dev/nvgpu"
 _ON_PCI = "igpu-"  # an integrated GPU that shows on the PCI bus: /dev/nvgpu/igpu-0000:01:00.0 of Thor
 
 
-class Platform(Record):
-    """A kind of machine.
-
-    Attributes:
-        kind: "wsl", "tegra", or "pci" for any other.
-        shown_by: the file that tells; "" for "pci", or where the user has said it.
-    """
-
-    kind: Literal["pci", "wsl", "tegra"]
-    shown_by: str = ""
-
-
-def find_platform(views: Views) -> Platform:
+def find_platform(views: Views) -> PlatformKind:
     """Return what kind of machine a host is.
 
     A Tegra with a GPU in a slot, which the kernel driver `nvidia` has, is "pci": that GPU needs the usual driver. Where
@@ -49,21 +39,18 @@ def find_platform(views: Views) -> Platform:
         HostReadError, LinkError: a file that tells cannot be looked at, which is not absence.
     """
     if views.platform != "auto":
-        return Platform(kind=views.platform)
+        return views.platform
     device = views.dev.find(DEVICE)
     if device is not None and device[1].kind == "char":
-        return Platform(kind="wsl", shown_by=views.dev.host_path(DEVICE))
-    shown_by = _find_tegra(views.system)
-    if shown_by is None or _has_discrete_gpu(views):
-        return Platform(kind="pci")
-    return Platform(kind="tegra", shown_by=shown_by)
+        return "wsl"
+    return "tegra" if _is_tegra(views.system) and not _has_discrete_gpu(views) else "pci"
 
 
-def _find_tegra(system: View) -> str | None:
-    if system.find(RELEASE) is not None:
-        return RELEASE
+def _is_tegra(system: View) -> bool:
+    if system.find(TEGRA_RELEASE) is not None:
+        return True
     family = system.read(SOC_FAMILY)
-    return SOC_FAMILY if family is not None and family.strip().lower().startswith(b"tegra") else None
+    return family is not None and family.strip().lower().startswith(b"tegra")
 
 
 def _has_discrete_gpu(views: Views) -> bool:

@@ -54,11 +54,11 @@ def find_inventory(views: Views, *, ask_nvml: AskNvml = "auto", with_gpus: bool 
     notes = Notes()
     try:
         platform = find_platform(views)
-        if platform.kind == "tegra":
+        if platform == "tegra":
             from cdigen.discover.tegra import find_tegra_inventory
 
             return find_tegra_inventory(views, notes, with_gpus=with_gpus)
-        if platform.kind == "wsl":
+        if platform == "wsl":
             from cdigen.discover.wsl import find_wsl_inventory
 
             return find_wsl_inventory(views, notes, ask=ask_nvml != "never", with_gpus=with_gpus)

@@ -23,9 +23,9 @@ from cdigen.catalog.tegra import (
     PLATFORM_NODES,
     PREFIXES,
     PRIVATE_FOLDERS,
-    RELEASE,
 )
 from cdigen.discover.devices import find_node
+from cdigen.discover.platform import TEGRA_RELEASE
 from cdigen.discover.shared_object import read_elf
 from cdigen.errors import IncompleteError, NoDriverError, ParseError, one_line
 from cdigen.facts import Driver, DriverFile, Inventory, LackingLibrary, Library, LibraryName
@@ -110,7 +110,7 @@ def find_tegra_inventory(views: Views, notes: Notes, *, with_gpus: bool = True) 
 def _read_release(view: View, notes: Notes) -> str:
     """Return the release of Jetson Linux, as far as it is told."""
     try:
-        found = _RELEASE.match(view.read(RELEASE) or b"")
+        found = _RELEASE.match(view.read(TEGRA_RELEASE) or b"")
     except UNREADABLE as error:
         notes.fail_to_read(error, "the release of Jetson Linux is not known")
         found = None
@@ -322,8 +322,10 @@ class _Finder:
             for path, paths in self._folders.items()
         ]
         files += filter(None, (self._file_of(path, tuple(sorted(paths))) for path, paths in self._files.items()))
-        if (found := self._find(RELEASE)) is not None:
-            files.append(self._file("config", found, (RELEASE,), None, "programs tell by it which release this is"))
+        if (found := self._find(TEGRA_RELEASE)) is not None:
+            files.append(
+                self._file("config", found, (TEGRA_RELEASE,), None, "programs tell by it which release this is")
+            )
         return tuple(sorted(files, key=lambda file: (file.kind, file.container_paths)))
 
     def _file_of(self, path: str, paths: tuple[str, ...]) -> DriverFile | None:

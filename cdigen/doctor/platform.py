@@ -22,7 +22,7 @@ _READ_AND_WRITE = 0o006
 def check_platform(context: Context) -> tuple[Diagnosis, ...] | None:
     """Return the line about the devices of WSL2 or of a Jetson; None for any other host."""
     try:
-        kind = find_platform(context.views).kind
+        kind = find_platform(context.views)
         if kind == "pci":
             return None
         return _check_wsl(context) if kind == "wsl" else _check_tegra(context)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cdigen.host import View
 from cdigen.records import Record
 
 if TYPE_CHECKING:
+    from cdigen.facts import AskedPlatform
     from cdigen.host import Host
-
-AskedPlatform = Literal["auto", "pci", "wsl", "tegra"]
 
 
 class Views(Record):

@@ -79,7 +79,7 @@ def look_at_nodes(target: Target) -> tuple[Views, tuple[ExpectedNode, ...], Note
         NothingToMakeError: its nodes are the kernel's; others as of `open_session`.
     """
     views = open_session(target).views
-    kind = find_platform(views).kind
+    kind = find_platform(views)
     if kind == "wsl":
         raise NothingToMakeError("this host is WSL2, which has no device node but /dev/dxg, and the kernel makes that")
     if kind == "tegra":

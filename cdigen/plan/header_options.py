@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from cdigen.catalog.modes import MODES
 from cdigen.errors import ParseError, UsageError, one_line
-from cdigen.host.views import AskedPlatform
+from cdigen.facts import AskedPlatform
 from cdigen.plan.options import COMPAT32, BuildOptions, NameStrategy, check_root, parse_capabilities
 from cdigen.records import Record
 

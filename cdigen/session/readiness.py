@@ -67,7 +67,7 @@ def find_lacking(views: Views, *, makes_nodes: bool = False, late_driver_root: b
 
 
 def _find_lacking(views: Views, *, makes_nodes: bool, late_driver_root: bool) -> tuple[str, ...]:
-    if find_platform(views).kind != "pci":
+    if find_platform(views) != "pci":
         return ()
     kernel = find_kernel_version(views.system, Notes())
     if kernel is not None:

@@ -9,9 +9,9 @@ from cdigen.host.views import open_views
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
-    from cdigen.facts import Inventory
+    from cdigen.facts import AskedPlatform, Inventory
     from cdigen.host import Host, View
-    from cdigen.host.views import AskedPlatform, Views
+    from cdigen.host.views import Views
 
 
 class _Seen(NamedTuple):

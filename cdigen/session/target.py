@@ -12,7 +12,7 @@ from cdigen.session.session import Session, normal_root
 
 if TYPE_CHECKING:
     from cdigen.discover.gpus import AskNvml
-    from cdigen.host.views import AskedPlatform
+    from cdigen.facts import AskedPlatform
     from cdigen.plan.header_options import Choices
 
 

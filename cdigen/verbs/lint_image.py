@@ -120,7 +120,7 @@ def _find_version(target: Target, given: str | None, notes: Notes) -> tuple[str 
         return given, _OPTION
     views = open_session(target).views
     version, source = None, None
-    if find_platform(views).kind == "pci":  # elsewhere a version of these is another driver's
+    if find_platform(views) == "pci":  # elsewhere a version of these is another driver's
         version, source = _kernel_version(views, notes)
         if version is None:
             version, source = _libcuda_version(views, notes)

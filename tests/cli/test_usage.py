@@ -13,7 +13,7 @@ from cdigen import __version__
 from cdigen.catalog.modes import MODES
 from cdigen.cli import VERBS, load_verb
 from cdigen.discover.gpus import AskNvml
-from cdigen.host.views import AskedPlatform
+from cdigen.facts import AskedPlatform
 from cdigen.options.duration import parse_duration
 from cdigen.options.shared import BUILD_OPTIONS, with_options
 from cdigen.plan.header_options import FLAGS, MANY, ONE
