@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.diagnosis import diagnosis
 from cdigen.discover.driver import has_gpu_node, has_module
-from cdigen.doctor.platform import check_platform
+from cdigen.doctor.platform import is_on_pci
 from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs, is_about_one_of_several, judge_file
 from cdigen.engines.engines import check_engines, find_programs, version_commands
 from cdigen.errors import one_line
@@ -33,7 +33,7 @@ def check_written(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
     truth = [line for spec in specs for line in check_truth(context, spec, rebuild)]
     wrong = [line for line in lines if line.level != "ok" and not is_about_one_of_several(line)]
     views = context.views
-    if not (specs or has_module(views.system) or has_gpu_node(views.dev) or check_platform(context)):
+    if not (specs or has_module(views.system) or has_gpu_node(views.dev) or not is_on_pci(context)):
         wrong = [line for line in wrong if line.code != NO_DEVICE_FOUND]
         message = "no driver is loaded, and there is no spec for its devices"
         return (*wrong, diagnosis("spec", "specs", "ok", "nothing-to-check", message))

@@ -9,7 +9,7 @@ from cdigen.doctor.driver import check_driver
 from cdigen.doctor.kernel import check_kernel
 from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
-from cdigen.doctor.platform import check_platform
+from cdigen.doctor.platform import check_platform, is_on_pci
 from cdigen.doctor.selinux import check_selinux
 from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs
 from cdigen.doctor.units import check_units, units_command
@@ -51,9 +51,10 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
             for line in spec_lines
         )
     said = {(line.code, line.message, line.remedy) for line in driver_lines}
-    hardware = check_platform(context)
-    if hardware is None:
+    if is_on_pci(context):
         hardware = (*check_pci(context), *check_kernel(context), *check_nodes(context))
+    else:
+        hardware = check_platform(context)
     return (
         *hardware,
         *driver_lines,

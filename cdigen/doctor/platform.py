@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 _READ_AND_WRITE = 0o006
 
 
-def check_platform(context: Context) -> tuple[Diagnosis, ...] | None:
-    """Return the line about the devices of WSL2 or of a Jetson; None for any other host."""
+def is_on_pci(context: Context) -> bool:
+    """Tell whether the host's GPUs should be on a bus, with a kernel module and nodes of their own."""
     try:
-        kind = find_platform(context.views)
-        if kind == "pci":
-            return None
-        return _check_wsl(context) if kind == "wsl" else _check_tegra(context)
+        return find_platform(context.views) == "pci"
     except UNREADABLE:  # the scan meets it too
-        return None
+        return True
+
+
+def check_platform(context: Context) -> tuple[Diagnosis, ...]:
+    """Return the line about the devices of WSL2 or of a Jetson, if there is something to say of them."""
+    try:
+        return _check_wsl(context) if find_platform(context.views) == "wsl" else _check_tegra(context)
+    except UNREADABLE:  # the scan meets it too
+        return ()
 
 
 def _check_wsl(context: Context) -> tuple[Diagnosis, ...]:

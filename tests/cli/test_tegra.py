@@ -97,6 +97,17 @@ def test_check_says_whether_the_spec_is_still_true(
     assert [word for word in FORBIDDEN if word in run.out + run.err] == []
 
 
+def test_a_jetson_whose_driver_is_incomplete_is_not_right_as_it_is(tmp_path: Path, cdigen: Cdigen) -> None:
+    host = tmp_path / "host.yaml"
+    lines = SNAPSHOT.read_text().splitlines(keepends=True)
+    gone = ("libcuda.so.1.1:", "/dev/nvidia", "/proc/", "/etc/cdi")
+    host.write_text("".join(line for line in lines if not any(part in line for part in gone)))
+
+    run = cdigen("check", "--snapshot", host)
+
+    assert run.out.splitlines()[0] == "unknown  spec     /etc/cdi and /var/run/cdi: not recorded in the snapshot"
+
+
 @pytest.mark.parametrize(
     "arguments", [("--create-nodes",), ("--wait", "1h"), ("--create-nodes", "--wait", "1h", "--all-modes"), ()]
 )
