@@ -30,7 +30,7 @@ from cdigen.discover.shared_object import read_elf
 from cdigen.errors import IncompleteError, NoDriverError, ParseError, one_line
 from cdigen.facts import Driver, DriverFile, Inventory, LackingLibrary, Library, LibraryName
 from cdigen.host import UNREADABLE, UNSEEN
-from cdigen.notes import NOT_A_FILE, UNSAFE_PATH, Notes, is_safe_name, is_safe_path, reason_of
+from cdigen.notes import NOT_A_FILE, UNSAFE_PATH, Notes, is_safe_name, is_safe_path
 from cdigen.parse.jetson_csv import CsvLine, parse_jetson_csv
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ _SHARED_OBJECT = re.compile(r"[^/]+\.so(\.[0-9]+)*")
 _WILDCARDS = frozenset("*?[")
 _MOST_MATCHES = 4096
 _MOST_NAMED = 4
+_PRIVATE_FOLDERS = tuple(f"{folder}/{name}" for folder in LIBRARY_FOLDERS for name in PRIVATE_FOLDERS)
+_ALL_FOLDERS = (*_PRIVATE_FOLDERS, *OTHER_FOLDERS, *LIBRARY_FOLDERS)
+_LIBCUDA = "libcuda.so"
 _NOT_HERE = "listed, and not on this board"
 _DANGLING = "a link that leads to nothing"
 
@@ -82,7 +85,8 @@ def find_tegra_inventory(views: Views, notes: Notes, *, with_gpus: bool = True) 
             " --driver-root",
         )
     release = _read_release(views.driver, notes)
-    in_usr_lib = any(finder.is_in_usr_lib(library) for library in libraries)
+    usr_lib = views.driver.host_path("/usr/lib")
+    in_usr_lib = any(library.host_path == f"{usr_lib}/{library.file_name}" for library in libraries)
     return Inventory(
         driver=Driver(
             version=None,
@@ -219,6 +223,7 @@ class _Finder:
         self._notes = notes
         self._libraries: dict[str, _Found] = {}
         self._unusable: set[str] = set()
+        self._provided: set[str] = set()  # every name by which a library of these can be needed
         self._files: dict[str, dict[str, None]] = {}  # by resolved path, the paths in the container
         self._folders: dict[str, dict[str, None]] = {}  # the same of folders that are the driver's alone
 
@@ -235,43 +240,38 @@ class _Finder:
 
     def add_folders(self) -> None:
         """Add all that is in the folders that are the driver's alone."""
-        for folder in self._private_folders():
+        for folder in _PRIVATE_FOLDERS:
             for name in self._names(folder, ("lib",)):
                 if _SHARED_OBJECT.fullmatch(name):
-                    self._add(f"{folder}/{name}", is_link=False, why=f"in {folder}", absent=_DANGLING)
+                    self._add(f"{folder}/{name}", why=f"in {folder}", absent=_DANGLING)
         for path in ("/etc/vulkan/icd.d/nvidia_icd.json", "/usr/share/glvnd/egl_vendor.d/10_nvidia.json"):
-            self._add(path, is_link=False, why="catalog: graphics programs look there", absent="")
+            self._add(path, why="catalog: graphics programs look there", absent="")
 
     def add_libcuda(self) -> None:
         """Add libcuda where no list names it: lists of Jetson Linux 39 have forgotten it."""
-        if any(path.rpartition("/")[2].startswith("libcuda.so") for path in self._libraries):
-            return
-        for folder in (*self._private_folders(), *OTHER_FOLDERS, *LIBRARY_FOLDERS):
-            for name in self._names(folder, ("libcuda.so",)):
-                self._add(
-                    f"{folder}/{name}", is_link=False, why="the CUDA driver, which no list names", absent=_DANGLING
-                )
-            if any(path.rpartition("/")[2].startswith("libcuda.so") for path in self._libraries):
+        for folder in _ALL_FOLDERS:
+            if self._has_libcuda():
                 return
+            for name in self._names(folder, (_LIBCUDA,)):
+                self._add(f"{folder}/{name}", why="the CUDA driver, which no list names", absent=_DANGLING)
+
+    def _has_libcuda(self) -> bool:
+        return any(path.rpartition("/")[2].startswith(_LIBCUDA) for path in self._libraries)
 
     def add_needed(self) -> tuple[LackingLibrary, ...]:
         """Add what the libraries need of the driver's own; return what libcuda needs and is not there."""
-        folders = (*self._private_folders(), *OTHER_FOLDERS, *LIBRARY_FOLDERS)
         lacking = {}
         waiting = list(self._libraries)
         while waiting:
             path = waiting.pop(0)
             for name in self._libraries[path].elf.needed or ():
-                if not name.startswith(PREFIXES) or not is_safe_name(name) or self._provides(name):
+                if not name.startswith(PREFIXES) or not is_safe_name(name) or name in self._provided:
                     continue
+                known = len(self._libraries)
                 why = f"needed by {path.rpartition('/')[2]}"
-                before = set(self._libraries)
-                for folder in folders:
-                    if self._add(f"{folder}/{name}", is_link=False, why=why, absent=""):
-                        break
-                added = set(self._libraries) - before
-                waiting += sorted(added)
-                if not added and not self._provides(name) and path.rpartition("/")[2].startswith("libcuda.so"):
+                if any(self._add(f"{folder}/{name}", why=why, absent="") for folder in _ALL_FOLDERS):
+                    waiting += list(self._libraries)[known:]
+                elif path.rpartition("/")[2].startswith(_LIBCUDA):
                     lacking[name] = LackingLibrary(
                         name=name,
                         bits=64,
@@ -311,10 +311,6 @@ class _Finder:
             )
         return tuple(sorted(found, key=lambda library: (library.file_name, library.host_path)))
 
-    def is_in_usr_lib(self, library: Library) -> bool:
-        """Tell whether a library is where images of the same distribution look for it and others do not (Yocto)."""
-        return self._view.host_path(f"/usr/lib/{library.file_name}") == library.host_path
-
     def files(self) -> tuple[DriverFile, ...]:
         """Return all that is no library: folders, firmware, configuration, programs."""
         files = [
@@ -349,16 +345,6 @@ class _Finder:
             kind=kind, host_path=self._view.host_path(path), container_paths=paths, group=group, why=why, elf=elf
         )
 
-    def _provides(self, name: str) -> bool:
-        return any(
-            name == one.elf.soname or name == path.rpartition("/")[2] or any(name == asked for _, asked in one.names)
-            for path, one in self._libraries.items()
-        )
-
-    def _private_folders(self) -> tuple[str, ...]:
-        """Return the paths of folders that may be the driver's alone."""
-        return tuple(f"{folder}/{name}" for folder in LIBRARY_FOLDERS for name in PRIVATE_FOLDERS)
-
     def _names(self, folder: str, prefixes: tuple[str, ...]) -> tuple[str, ...]:
         try:
             return self._view.names(folder, prefixes)
@@ -377,13 +363,13 @@ class _Finder:
             return None
         return place[0] if is_safe_path(self._view.host_path(place[0])) else None
 
-    def _add(self, path: str, *, is_link: bool, why: str, absent: str = _NOT_HERE) -> bool:
+    def _add(self, path: str, *, why: str, is_link: bool = False, absent: str = _NOT_HERE) -> bool:
         """Add what is at a path; return whether there is something that can be used.
 
         Args:
             path: in the view.
-            is_link: whether programs open it by this name, which is another than the file's.
             why: why it is taken.
+            is_link: whether programs open it by this name, which is another than the file's.
             absent: what is said of a path that leads to nothing; "" for nothing.
         """
         view, host_path = self._view, self._view.host_path(path)
@@ -405,12 +391,12 @@ class _Finder:
             self._folders.setdefault(resolved, {})[path] = None
             return True
         private, relative = _split(path)
-        subdir, _, name = ("/" + (relative or "")).removeprefix("/").rpartition("/")
+        subdir, _, name = (relative or "").rpartition("/")
         if private and LEFT_OUT in subdir.split("/"):
             self._notes.leave_out(host_path, "demo programs of a compositor; they are in the folder that is mounted")
             return False
         if private:
-            self._add_folder(private)
+            self._add(private, why=why, absent="")
         if relative is None or not _SHARED_OBJECT.fullmatch(name):
             if not private:
                 self._files.setdefault(resolved, {})[path] = None
@@ -430,18 +416,11 @@ class _Finder:
                 self._unusable.add(resolved)
                 return False
             found = self._libraries[resolved] = _Found(elf, why)
+            self._provided |= {resolved.rpartition("/")[2], elf.soname or name}
+        self._provided.add(name)
         if is_link or subdir:
             found.names.setdefault((subdir, name), "link" if is_link else "file name")
         return True
-
-    def _add_folder(self, folder: str) -> None:
-        try:
-            place = self._view.find(folder)
-        except UNSEEN as error:
-            self._notes.fail_to_read(error, f"{reason_of(error)}; the folder is not mounted")
-            return
-        if place is not None and place[1].kind == "dir" and is_safe_path(self._view.host_path(place[0])):
-            self._folders.setdefault(place[0], {})[folder] = None
 
 
 def _split(path: str) -> tuple[str, str | None]:
