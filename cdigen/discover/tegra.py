@@ -34,7 +34,7 @@ from cdigen.notes import NOT_A_FILE, UNSAFE_PATH, Notes, is_safe_name, is_safe_p
 from cdigen.parse.jetson_csv import CsvLine, parse_jetson_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from cdigen.facts import DeviceNode
     from cdigen.host import View
@@ -74,7 +74,7 @@ def find_tegra_inventory(views: Views, notes: Notes, *, with_gpus: bool = True) 
     else:
         finder.add_folders()
     finder.add_libcuda()
-    lacking = finder.add_needed()
+    finder.add_needed()
     libraries = finder.libraries()
     cuda = next((library for library in libraries if library.file_name.startswith("libcuda.so")), None)
     if cuda is None:
@@ -98,7 +98,7 @@ def find_tegra_inventory(views: Views, notes: Notes, *, with_gpus: bool = True) 
             library_directories=("/usr/lib",) if in_usr_lib else (),
         ),
         libraries=tuple(library for library in libraries if library.elf.machine == cuda.elf.machine),
-        lacking=lacking,
+        lacking=finder.find_lacking(),
         files=finder.files(),
         sockets=(),
         control_nodes=(),
@@ -215,6 +215,13 @@ class _Found:
         self.names: dict[tuple[str, str], str] = {}  # (subdir, name): why
 
 
+def _needs_of(library: _Found) -> Iterator[str]:
+    """Yield what a library is linked with of the driver's own."""
+    for name in library.elf.needed or ():
+        if name.startswith(PREFIXES) and is_safe_name(name):
+            yield name
+
+
 class _Finder:
     """Collects the driver's files, each by its resolved path."""
 
@@ -223,7 +230,7 @@ class _Finder:
         self._notes = notes
         self._libraries: dict[str, _Found] = {}
         self._unusable: set[str] = set()
-        self._provided: set[str] = set()  # every name by which a library of these can be needed
+        self._provided: dict[str, str] = {}  # by every name that a library can be needed by, its path
         self._files: dict[str, dict[str, None]] = {}  # by resolved path, the paths in the container
         self._folders: dict[str, dict[str, None]] = {}  # the same of folders that are the driver's alone
 
@@ -258,30 +265,45 @@ class _Finder:
     def _has_libcuda(self) -> bool:
         return any(path.rpartition("/")[2].startswith(_LIBCUDA) for path in self._libraries)
 
-    def add_needed(self) -> tuple[LackingLibrary, ...]:
-        """Add what the libraries need of the driver's own; return what libcuda needs and is not there."""
-        lacking = {}
+    def add_needed(self) -> None:
+        """Add what the libraries need of the driver's own."""
         waiting = list(self._libraries)
         while waiting:
             path = waiting.pop(0)
-            for name in self._libraries[path].elf.needed or ():
-                if not name.startswith(PREFIXES) or not is_safe_name(name) or name in self._provided:
-                    continue
+            why = f"needed by {path.rpartition('/')[2]}"
+            for name in _needs_of(self._libraries[path]):
                 known = len(self._libraries)
-                why = f"needed by {path.rpartition('/')[2]}"
-                if any(self._add(f"{folder}/{name}", why=why, absent="") for folder in _ALL_FOLDERS):
+                if name not in self._provided and any(
+                    self._add(f"{folder}/{name}", why=why, absent="") for folder in _ALL_FOLDERS
+                ):
                     waiting += list(self._libraries)[known:]
-                elif path.rpartition("/")[2].startswith(_LIBCUDA):
-                    lacking[name] = LackingLibrary(
-                        name=name,
-                        bits=64,
-                        host_path="",
-                        problem="is missing",
-                        why="libcuda needs it",
-                        group="",
-                        needed_by=self._view.host_path(path),
-                    )
+
+    def find_lacking(self) -> tuple[LackingLibrary, ...]:
+        """Return what libcuda needs, itself or by another library, and is not among the libraries."""
+        lacking: dict[str, LackingLibrary] = {}
+        seen = {path for path in self._libraries if path.rpartition("/")[2].startswith(_LIBCUDA)}
+        waiting = sorted(seen)
+        while waiting:
+            path = waiting.pop(0)
+            for name in _needs_of(self._libraries[path]):
+                found = self._provided.get(name)
+                if found is None:
+                    lacking.setdefault(name, self._lacking(name, path))
+                elif found not in seen:
+                    seen.add(found)
+                    waiting.append(found)
         return tuple(lacking.values())
+
+    def _lacking(self, name: str, needed_by: str) -> LackingLibrary:
+        return LackingLibrary(
+            name=name,
+            bits=64,
+            host_path="",
+            problem="is missing or cannot be used",
+            why=f"{needed_by.rpartition('/')[2]} needs it",
+            group="",
+            needed_by=self._view.host_path(needed_by),
+        )
 
     def libraries(self) -> tuple[Library, ...]:
         """Return the libraries, sorted by file name."""
@@ -416,8 +438,9 @@ class _Finder:
                 self._unusable.add(resolved)
                 return False
             found = self._libraries[resolved] = _Found(elf, why)
-            self._provided |= {resolved.rpartition("/")[2], elf.soname or name}
-        self._provided.add(name)
+            self._provided.setdefault(resolved.rpartition("/")[2], resolved)
+            self._provided.setdefault(elf.soname or name, resolved)
+        self._provided.setdefault(name, resolved)
         if is_link or subdir:
             found.names.setdefault((subdir, name), "link" if is_link else "file name")
         return True

@@ -220,9 +220,32 @@ def test_without_lists_nothing_is_said_to_be_listed() -> None:
 def test_what_libcuda_needs_and_is_not_there_is_lacking() -> None:
     inventory = inventory_of(tegra_entries() | {f"{PRIVATE}/libcuda.so.1.1": arm("libcuda.so.1", "libnvrm_new.so")})
 
-    assert [(one.name, one.problem, one.needed_by) for one in inventory.lacking] == [
-        ("libnvrm_new.so", "is missing", f"{PRIVATE}/libcuda.so.1.1")
+    assert [(one.name, one.problem, one.why, one.needed_by) for one in inventory.lacking] == [
+        (
+            "libnvrm_new.so",
+            "is missing or cannot be used",
+            "libcuda.so.1.1 needs it",
+            f"{PRIVATE}/libcuda.so.1.1",
+        )
     ]
+
+
+@pytest.mark.parametrize("entry", [None, {"kind": "file", "damaged": "truncated"}])
+def test_so_is_what_another_library_needs_that_libcuda_needs(entry: dict[str, object] | None) -> None:
+    entries = without(tegra_entries(), f"{PRIVATE}/libnvos.so")
+    if entry is not None:
+        entries[f"{PRIVATE}/libnvos.so"] = entry
+
+    assert [(one.name, one.needed_by) for one in inventory_of(entries).lacking] == [
+        ("libnvos.so", f"{PRIVATE}/libnvrm_gpu.so")
+    ]
+
+
+def test_what_a_camera_needs_and_this_board_does_not_have_is_not_lacking() -> None:
+    entries = tegra_entries(f"lib, {PRIVATE}/libnvargus.so")
+    entries[f"{PRIVATE}/libnvargus.so"] = arm("libnvargus.so", "libnvodm_imager.so")
+
+    assert inventory_of(entries).lacking == ()
 
 
 def test_without_libcuda_nobody_is_told_to_install_a_driver_of_cards() -> None:
