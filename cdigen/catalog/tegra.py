@@ -27,6 +27,20 @@ OTHER_FOLDERS = ("/opt/nvidia/l4t-gpu-libs/openrm", "/opt/nvidia/l4t-gpu-libs/nv
 PREFIXES = ("libcuda", "libnv", "libtegra", "libEGL_nvidia", "libGLX_nvidia", "libGLESv1_CM_nvidia", "libGLESv2_nvidia")
 """What the names of libraries begin with that are the driver's where the driver's need them."""
 
+NAMES = (
+    *("libcuda.so", "libEGL_nvidia.so", "libGLX_nvidia.so", "libGLESv1_CM_nvidia.so", "libGLESv2_nvidia.so"),
+    *("libnvidia-", "libnvcuvid.so", "libnvcucompat.so", "libnvcudla.so", "libnvrm_", "libnvbuf", "libnvmedia"),
+    *("libnvsci", "libnvargus", "libnvv4l2.so", "libnvv4lconvert.so", "libtegrav4l2.so", "libnvvic.so"),
+)
+"""What the names of the driver's libraries begin with that programs open, in folders where there are others' too: not
+libnv, as TensorRT has libnvinfer and CUDA libnvrtc."""
+
+FILES = (
+    *("/etc/vulkan/icd.d/nvidia_icd.json", "/usr/share/glvnd/egl_vendor.d/10_nvidia.json"),
+    *("/usr/bin/nvidia-smi", "/usr/sbin/nvidia-smi"),
+)
+"""What a host without lists may have beside its libraries (T)."""
+
 LEFT_OUT = "weston"
 """Demo programs of a compositor, 27 to 56 files in a folder of that name (E)."""
 

@@ -10,14 +10,16 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from cdigen.catalog.driver import UNKNOWN_LIBRARY_GROUP, find_library_row
+from cdigen.catalog.driver import LEFT_OUT_LIBRARIES, UNKNOWN_LIBRARY_GROUP, find_library_row, matches_stem
 from cdigen.catalog.tegra import (
+    FILES,
     GPU_NODES,
     GROUPS,
     LEFT_OUT,
     LIBRARY_FOLDERS,
     LIST_NAMES,
     LISTS,
+    NAMES,
     NODES,
     OTHER_FOLDERS,
     PLATFORM_NODES,
@@ -97,7 +99,7 @@ def find_tegra_inventory(views: Views, notes: Notes, *, with_gpus: bool = True) 
             described=f"the driver of {release}",
             library_directories=("/usr/lib",) if in_usr_lib else (),
         ),
-        libraries=tuple(library for library in libraries if library.elf.machine == cuda.elf.machine),
+        libraries=tuple(_of_one_machine(libraries, cuda.elf.machine, notes)),
         lacking=finder.find_lacking(),
         files=finder.files(),
         sockets=(),
@@ -109,6 +111,16 @@ def find_tegra_inventory(views: Views, notes: Notes, *, with_gpus: bool = True) 
         findings=notes.findings,
         left_out=notes.left_out,
     )
+
+
+def _of_one_machine(libraries: Iterable[Library], machine: str, notes: Notes) -> Iterator[Library]:
+    """Yield the libraries that are for libcuda's machine; what is for another cannot be loaded with it."""
+    for library in libraries:
+        if library.elf.machine == machine:
+            yield library
+        else:
+            error = ParseError(f"made for {library.elf.machine}, not for {machine}")
+            notes.damaged(library.host_path, error, "it is not injected", hint=_REINSTALL)
 
 
 def _read_release(view: View, notes: Notes) -> str:
@@ -153,6 +165,7 @@ def _expand(view: View, pattern: str) -> tuple[str, ...]:
 
     Raises:
         HostReadError, LinkError: a directory on the way cannot be listed.
+        ParseError: there are too many.
     """
     paths = [""]
     for part in pattern.removeprefix("/").split("/"):
@@ -163,7 +176,9 @@ def _expand(view: View, pattern: str) -> tuple[str, ...]:
         found = []
         for path in paths:
             found += [f"{path}/{name}" for name in view.names(path or "/", (head,)) if fnmatchcase(name, part)]
-        paths = found[:_MOST_MATCHES]
+        if len(found) > _MOST_MATCHES:
+            raise ParseError(f"more than {_MOST_MATCHES} paths match it")
+        paths = found
     return tuple(sorted(paths))
 
 
@@ -183,8 +198,8 @@ def _find_nodes(dev: View, lines: Iterable[CsvLine], notes: Notes) -> tuple[Devi
                 node = find_node(dev, path, why) if path not in nodes and is_safe_path(path) else None
                 if node is not None:
                     nodes[path] = node
-        except UNSEEN as error:
-            notes.fail_to_read(error, f"whether there are nodes {one_line(pattern)} is not known")
+        except UNREADABLE as error:
+            notes.damaged(dev.host_path(pattern), error, "its nodes are not injected")
     if not any(path.startswith(GPU_NODES) for path in nodes):
         shown = one_line(dev.host_path("/dev/nvgpu"))
         raise IncompleteError(
@@ -231,28 +246,35 @@ class _Finder:
         self._libraries: dict[str, _Found] = {}
         self._unusable: set[str] = set()
         self._provided: dict[str, str] = {}  # by every name that a library can be needed by, its path
-        self._files: dict[str, dict[str, None]] = {}  # by resolved path, the paths in the container
-        self._folders: dict[str, dict[str, None]] = {}  # the same of folders that are the driver's alone
+        self._files: dict[str, dict[str, str]] = {}  # by resolved path, the paths in the container, each with why
+        self._folders: dict[str, dict[str, str]] = {}  # the same of directories
 
     def add_listed(self, lines: Iterable[CsvLine]) -> None:
         """Add what lists name, as far as this board has it: what it does not have is left out, which is usual."""
         for line in lines:
             try:
                 paths = _expand(self._view, line.path)
-            except UNSEEN as error:
+            except UNREADABLE as error:
                 self._notes.damaged(self._view.host_path(line.path), error, "it is not injected")
                 continue
             for path in paths:
                 self._add(path, is_link=line.kind == "sym", why=f"listed in {LISTS}")
 
     def add_folders(self) -> None:
-        """Add all that is in the folders that are the driver's alone."""
+        """Add what is in the folders that are the driver's alone, and what has a name of the driver's elsewhere."""
         for folder in _PRIVATE_FOLDERS:
             for name in self._names(folder, ("lib",)):
                 if _SHARED_OBJECT.fullmatch(name):
                     self._add(f"{folder}/{name}", why=f"in {folder}", absent=_DANGLING)
-        for path in ("/etc/vulkan/icd.d/nvidia_icd.json", "/usr/share/glvnd/egl_vendor.d/10_nvidia.json"):
-            self._add(path, why="catalog: graphics programs look there", absent="")
+        for folder in LIBRARY_FOLDERS:
+            for name in self._names(folder, NAMES):
+                stem = name.partition(".so")[0]
+                if _SHARED_OBJECT.fullmatch(name) and not any(
+                    matches_stem(stem, row.name) for row in LEFT_OUT_LIBRARIES
+                ):
+                    self._add(f"{folder}/{name}", why="catalog: a name of the driver's", absent=_DANGLING)
+        for path in FILES:
+            self._add(path, why="catalog: programs look there", absent="")
 
     def add_libcuda(self) -> None:
         """Add libcuda where no list names it: lists of Jetson Linux 39 have forgotten it."""
@@ -336,18 +358,18 @@ class _Finder:
     def files(self) -> tuple[DriverFile, ...]:
         """Return all that is no library: folders, firmware, configuration, programs."""
         files = [
-            self._file("data", path, tuple(sorted(paths)), None, "the driver's own folder; opened by absolute path")
+            self._file("data", path, tuple(sorted(paths)), None, next(iter(paths.values())))
             for path, paths in self._folders.items()
         ]
-        files += filter(None, (self._file_of(path, tuple(sorted(paths))) for path, paths in self._files.items()))
+        files += filter(None, (self._file_of(path, paths) for path, paths in self._files.items()))
         if (found := self._find(TEGRA_RELEASE)) is not None:
             files.append(
                 self._file("config", found, (TEGRA_RELEASE,), None, "programs tell by it which release this is")
             )
         return tuple(sorted(files, key=lambda file: (file.kind, file.container_paths)))
 
-    def _file_of(self, path: str, paths: tuple[str, ...]) -> DriverFile | None:
-        why = f"listed in {LISTS}"
+    def _file_of(self, path: str, asked: dict[str, str]) -> DriverFile | None:
+        paths, why = tuple(sorted(asked)), next(iter(asked.values()))
         if "/bin/" in path or "/sbin/" in path:
             elf = read_elf(self._view, path, self._notes, hint=_REINSTALL)
             if elf is None:
@@ -410,7 +432,7 @@ class _Finder:
             self._notes.damaged(host_path, ParseError(problem), "it is not injected")
             return False
         if entry.kind == "dir":
-            self._folders.setdefault(resolved, {})[path] = None
+            self._folders.setdefault(resolved, {}).setdefault(path, why)
             return True
         private, relative = _split(path)
         subdir, _, name = (relative or "").rpartition("/")
@@ -418,10 +440,10 @@ class _Finder:
             self._notes.leave_out(host_path, "demo programs of a compositor; they are in the folder that is mounted")
             return False
         if private:
-            self._add(private, why=why, absent="")
+            self._add(private, why="the driver's own folder; opened by absolute path", absent="")
         if relative is None or not _SHARED_OBJECT.fullmatch(name):
             if not private:
-                self._files.setdefault(resolved, {})[path] = None
+                self._files.setdefault(resolved, {}).setdefault(path, why)
             return True
         if not all(map(is_safe_name, relative.split("/"))):
             self._notes.leave_out(host_path, "its name has characters that no library's name has")

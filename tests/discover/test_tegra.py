@@ -209,6 +209,48 @@ def test_without_lists_the_folders_that_are_the_drivers_alone_are_taken_whole() 
     assert [node.path for node in inventory.shared_nodes] == ["/dev/nvgpu/igpu0/ctrl", "/dev/nvhost-ctrl-gpu"]
 
 
+def test_without_lists_what_has_a_name_of_the_drivers_is_taken_from_folders_of_others() -> None:
+    entries = without(tegra_entries(), LISTS, PRIVATE) | {
+        "/usr/lib/libcuda.so.1.1": arm("libcuda.so.1", "libnvrm_gpu.so"),
+        "/usr/lib/libnvrm_gpu.so": arm("libnvrm_gpu.so", "libnvos.so"),
+        "/usr/lib/libnvos.so": arm("libnvos.so"),
+        "/usr/lib/libnvidia-ml.so.1": arm("libnvidia-ml.so.1"),
+        "/usr/lib/libEGL_nvidia.so.0": arm("libEGL_nvidia.so.0"),
+        "/usr/lib/libEGL.so.1": arm("libEGL.so.1"),
+        "/usr/lib/libnvidia-container.so.1": arm("libnvidia-container.so.1"),
+        "/usr/lib/libnvinfer.so.10": arm("libnvinfer.so.10"),
+        "/usr/sbin/nvidia-smi": program(),
+    }
+    inventory = inventory_of(entries)
+
+    assert sorted(library.file_name for library in inventory.libraries) == [
+        *("libEGL_nvidia.so.0", "libcuda.so.1.1", "libnvidia-ml.so.1", "libnvos.so", "libnvrm_gpu.so")
+    ]
+    assert [(file.host_path, file.why) for file in inventory.files if file.kind == "binary"] == [
+        ("/usr/sbin/nvidia-smi", "catalog: programs look there")
+    ]
+
+
+def test_a_library_of_another_machine_is_said() -> None:
+    path = f"{PRIVATE}/libnvjpeg.so"
+    inventory = inventory_of(tegra_entries(f"lib, {path}") | {path: library("libnvjpeg.so")})
+
+    assert [finding.message for finding in inventory.findings] == [
+        f"{path}: made for x86_64, not for aarch64; it is not injected"
+    ]
+    assert path not in {one.host_path for one in inventory.libraries}
+
+
+def test_a_pattern_that_matches_too_much_is_said() -> None:
+    entries = tegra_entries("lib, /srv/*") | {f"/srv/{number}": text("") for number in range(4097)}
+    inventory = inventory_of(entries)
+
+    assert [finding.message for finding in inventory.findings] == [
+        "/srv/*: more than 4096 paths match it; it is not injected"
+    ]
+    assert len(inventory.libraries) == 3
+
+
 def test_without_lists_nothing_is_said_to_be_listed() -> None:
     inventory = inventory_of(without(tegra_entries(), LISTS) | {f"{PRIVATE}/libgone.so.1": link("libgone.so.1.0")})
 
