@@ -11,6 +11,7 @@ from cdigen.host.host import FORMAT, NVML_NOT_ASKED, Entry, Host, HostReadError,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cdigen.facts import AskedPlatform
     from cdigen.parse.elf import ElfFacts
     from cdigen.parse.ldcache import CacheEntry
     from cdigen.parse.nvml import NvmlFacts
@@ -152,6 +153,7 @@ class RecordingHost(Host):
         *,
         driver_root: str,
         dev_root: str | None,
+        platform: AskedPlatform = "auto",
         note: str = "",
         generated: Mapping[str, object] | None = None,
     ) -> dict[str, object]:
@@ -160,6 +162,7 @@ class RecordingHost(Host):
         Args:
             driver_root: see `cdigen.host.snapshot.Snapshot`.
             dev_root: likewise.
+            platform: likewise.
             note: free text for the reader, e.g. where the facts come from.
             generated: likewise.
         """
@@ -171,6 +174,8 @@ class RecordingHost(Host):
         document["driver_root"] = driver_root
         if dev_root is not None:
             document["dev_root"] = dev_root
+        if platform != "auto":
+            document["platform"] = platform
         parents = {path.rpartition("/")[0] for path in self._entries}
         document["entries"] = {
             path: entry

@@ -18,6 +18,7 @@ from cdigen.records import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cdigen.facts import AskedPlatform
     from cdigen.parse.elf import ElfFacts
     from cdigen.parse.ldcache import CacheEntry
     from cdigen.parse.nvml import NvmlFacts
@@ -32,12 +33,14 @@ class Snapshot(Record):
         host: answers from the record.
         driver_root: the directory on the host that holds the driver's files.
         dev_root: the directory on the host that holds `dev/`; None if discovery is to choose.
+        platform: which kind of machine it is; "auto" if files are to tell.
         generated: of a record, what was asked and which specs were made of the answers; None if it is not one.
     """
 
     host: SnapshotHost
     driver_root: str
     dev_root: str | None
+    platform: AskedPlatform = "auto"
     generated: Mapping[str, object] | None = None
 
 
@@ -205,6 +208,7 @@ def load_snapshot(data: bytes, name: str) -> Snapshot:
         host=SnapshotHost(entries),
         driver_root=str(fields.get("driver_root", "/")),
         dev_root=cast("str | None", fields.get("dev_root")),
+        platform=cast("AskedPlatform", fields.get("platform", "auto")),
         generated=cast("Mapping[str, object] | None", fields.get("generated")),
     )
 

@@ -94,7 +94,7 @@ def open_session(target: Target, *, may_wake: bool = True) -> Session:
             snapshot.host,
             driver_root=snapshot.driver_root,
             dev_root=snapshot.dev_root,
-            platform=target.platform,
+            platform=snapshot.platform if target.platform == "auto" else target.platform,
         )
     from cdigen.host.live import LiveHost
 

@@ -125,6 +125,7 @@ class Recorder:
         document = self._recording.to_document(
             driver_root=self.session.driver_root,
             dev_root=self.session.dev_root,
+            platform=self.session.platform,
             generated={
                 "modes": list(questions.modes),
                 "nvml": questions.ask_nvml,

@@ -64,7 +64,8 @@ def run_facts_diff(target: Target, *, facts: str, as_json: bool) -> int:
     record = _load(facts, target)
     session = open_session(target)
     if target.snapshot is None and target.driver_root is None:
-        session = session.at(record.driver_root, target.dev_root or record.dev_root)
+        platform = record.platform if target.platform == "auto" else target.platform
+        session = session.at(record.driver_root, target.dev_root or record.dev_root, platform)
     recording = RecordingHost(session.host)
     asked = _ask(session.through(recording), target, questions_of(record.generated))
     now = _entries_now(recording, session.host, record.host.entries)

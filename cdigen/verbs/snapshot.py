@@ -49,7 +49,9 @@ def command(output: str, create_dirs: bool, note: str, **values: Any) -> int:
     say_findings(asked.findings)
     if asked.refusal is not None:
         say("note", f"generate would refuse this host (exit {asked.refusal.exit_code}): {asked.refusal}")
-    document = recording.to_document(driver_root=session.driver_root, dev_root=asked.dev_root, note=note)
+    document = recording.to_document(
+        driver_root=session.driver_root, dev_root=asked.dev_root, platform=session.platform, note=note
+    )
     header = "A snapshot of a host by `cdigen snapshot`; use it with: cdigen generate --snapshot FILE"
     data = render_yaml(document, (header,), compact=True)
     if output == "-":

@@ -168,3 +168,25 @@ def test_a_platform_that_the_host_is_not_is_refused(
 
     assert (run.code, run.out, list(tmp_path.iterdir())) == (code, "", [])
     assert run.err.splitlines()[-1].startswith(f"cdigen: error: {said}")
+
+
+def test_a_snapshot_and_a_record_keep_the_platform_that_the_user_named(
+    make_host: MakeHost, tmp_path: Path, cdigen: Cdigen
+) -> None:
+    folder = "/usr/lib/aarch64-linux-gnu/nvidia"
+    root = make_host({f"{folder}/libcuda.so.1.1": library("libplain.so.1"), "/dev/nvhost-ctrl-gpu": char(508, 3)})
+    taken, record, spec = tmp_path / "host.yaml", tmp_path / "facts.yaml", tmp_path / "cdi/nvidia.yaml"
+    live = ("--host-root", root)
+    options = ("--create-dirs", "-o", spec, "--record", record)
+
+    assert cdigen("snapshot", *live, "--platform", "tegra", "-o", taken).code == 0
+    assert cdigen("generate", *live, "--platform", "tegra", *options).code == 0
+    again = cdigen("generate", "--snapshot", taken, "-o", tmp_path / "again.yaml")
+    unchanged = cdigen("diff", "--facts", record, *live)
+
+    assert again.code == 0
+    assert (tmp_path / "again.yaml").read_bytes() == spec.read_bytes()
+    assert (unchanged.code, unchanged.out, unchanged.err) == (0, "", "")
+    assert "\nplatform: tegra\n" in taken.read_text()
+    assert "\nplatform: tegra\n" in record.read_text()
+    assert cdigen("list", "--snapshot", taken, "--platform", "pci").code == 3
