@@ -364,15 +364,15 @@ class Inventory(Record):
 
     driver: Driver
     libraries: tuple[Library, ...]
-    lacking: tuple[LackingLibrary, ...]
     files: tuple[DriverFile, ...]
-    sockets: tuple[Socket, ...]
-    control_nodes: tuple[DeviceNode, ...]
-    gpus: tuple[Gpu, ...]
-    missing: tuple[MissingNode, ...]
     failed_reads: tuple[FailedRead, ...]
     findings: tuple[Finding, ...]
     left_out: tuple[LeftOut, ...]
+    lacking: tuple[LackingLibrary, ...] = ()
+    sockets: tuple[Socket, ...] = ()
+    control_nodes: tuple[DeviceNode, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
+    missing: tuple[MissingNode, ...] = ()
     shared_nodes: tuple[DeviceNode, ...] = ()
     shared_uuids: tuple[str, ...] = ()
 
