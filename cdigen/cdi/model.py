@@ -48,10 +48,11 @@ class ContainerEdits(Record):
 
 
 class Device(Record):
-    """What a user asks for by name, and the edits that give it."""
+    """What a user asks for by name, and the edits that give it; `annotations` are what engines leave to others."""
 
     name: str
     edits: ContainerEdits
+    annotations: tuple[tuple[str, str], ...] = ()
 
 
 class Spec(Record):
@@ -76,14 +77,17 @@ def to_document(spec: Spec) -> dict[str, object]:
     """
     body: dict[str, object] = {
         "kind": spec.kind,
-        "devices": [
-            {"name": device.name, "containerEdits": _edits_to_document(device.edits)} for device in spec.devices
-        ],
+        "devices": [_device_to_document(device) for device in spec.devices],
     }
     edits = _edits_to_document(spec.edits)
     if edits:
         body["containerEdits"] = edits
     return {"cdiVersion": required_version(body), **body}
+
+
+def _device_to_document(device: Device) -> dict[str, object]:
+    annotations: dict[str, object] = {"annotations": dict(device.annotations)} if device.annotations else {}
+    return {"name": device.name, **annotations, "containerEdits": _edits_to_document(device.edits)}
 
 
 def _edits_to_document(edits: ContainerEdits) -> dict[str, object]:

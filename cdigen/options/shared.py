@@ -8,9 +8,10 @@ import click
 
 from cdigen.catalog.modes import MODES
 from cdigen.errors import UsageError
+from cdigen.options.duration import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from cdigen.plan.options import BuildOptions
     from cdigen.session.target import Target
@@ -47,8 +48,17 @@ class _ModeChoice(_Choice):
         return super().convert("gpu" if value == "nvml" else value, param, ctx)
 
 
+_HOST_ROOT = click.option(
+    "--host-root", metavar="DIR", help="Where the host's / is visible to this process.  [default: /]"
+)
+_PROCFS = click.option(
+    "--procfs", metavar="DIR", help="Where the host's /proc is visible.  [default: below the host root]"
+)
+_SYSFS = click.option(
+    "--sysfs", metavar="DIR", help="Where the host's /sys is visible.  [default: below the host root]"
+)
 _ROOT_OPTIONS = (
-    click.option("--host-root", metavar="DIR", help="Where the host's / is visible to this process.  [default: /]"),
+    _HOST_ROOT,
     click.option(
         "--driver-root",
         metavar="DIR",
@@ -61,8 +71,8 @@ _ROOT_OPTIONS = (
         help="Directory on the host that holds dev/; kept in hostPath, dropped from path."
         "  [default: the driver root if it has dev/nvidiactl, else /]",
     ),
-    click.option("--procfs", metavar="DIR", help="Where the host's /proc is visible.  [default: below the host root]"),
-    click.option("--sysfs", metavar="DIR", help="Where the host's /sys is visible.  [default: below the host root]"),
+    _PROCFS,
+    _SYSFS,
     click.option(
         "--platform",
         type=click.Choice(("auto", "pci", "wsl", "tegra")),
@@ -97,6 +107,9 @@ def _nvml_options(default: str) -> tuple[Callable[[F], F], ...]:
         ),
     )
 
+
+HOST_OPTIONS = (_HOST_ROOT, _PROCFS, _SYSFS)
+"""For whoever looks at what a spec names, and at no driver."""
 
 TARGET_OPTIONS = (*_ROOT_OPTIONS, *_nvml_options("auto"))
 PROBE_OPTIONS = (*_ROOT_OPTIONS, *_nvml_options("never"))
@@ -141,6 +154,12 @@ BUILD_OPTIONS = (
         show_default=True,
         help="Give containers the groups of device nodes that are not open to all, so that their users may open them."
         " It costs cdiVersion 0.7.0: auto does so if every engine of this machine is known to read that.",
+    ),
+    click.option(
+        "--annotations",
+        is_flag=True,
+        help="Say in the spec of which profile each MIG device is, for `cdigen device-plugin`. Where there are any, it"
+        " costs cdiVersion 0.6.0.",
     ),
     click.option("--vendor", metavar="NAME", default="nvidia.com", show_default=True, help="Vendor part of the kind."),
     click.option(
@@ -191,6 +210,59 @@ SPEC_FILE = (
     click.option("--spec", metavar="FILE", help="The same as FILE."),
 )
 CREATE_DIRS = click.option("--create-dirs", is_flag=True, help="Make the directory of the output if it is missing.")
+OUTPUT_OPTIONS = (
+    click.option(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="File to write; - is standard output.  [default: /etc/cdi/nvidia.yaml on the host, or nvidia-<mode>.yaml"
+        " for another mode]",
+    ),
+    CREATE_DIRS,
+    click.option(
+        "--format",
+        "file_format",
+        type=click.Choice(("yaml", "json")),
+        help="Format of the spec.  [default: by the suffix of the output, else yaml]",
+    ),
+    click.option(
+        "--create-nodes", is_flag=True, help="Make missing device nodes first, as `cdigen nodes --create` does."
+    ),
+    click.option(
+        "--all-modes",
+        is_flag=True,
+        help="Also write the specs of all other modes that have devices, as NAME-<mode>.yaml beside the first, and"
+        " remove those that cdigen wrote and whose devices are gone.",
+    ),
+    click.option(
+        "--wait",
+        metavar="TIME",
+        type=parse_duration,
+        default="0",
+        help="Wait up to TIME, such as 30s or 1min 30s (at most an hour), for a driver that is still coming up: its"
+        " module, GPUs and device nodes. Does not wait where there is no sign of a driver.  [default: 0]",
+    ),
+    click.option(
+        "--record",
+        metavar="FILE",
+        help="Also keep the facts behind the specs in FILE, as a snapshot; `cdigen diff --facts FILE` shows later what"
+        " has changed. FILE is written only when a spec is.",
+    ),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Exit 1 if another spec keeps engines from taking a device of what was written; it stays written.",
+    ),
+)
+"""What is written, where, and what is done before and besides."""
+MIG_STRATEGY = click.option(
+    "--mig-strategy",
+    type=click.Choice(("none", "single", "mixed")),
+    default="none",
+    show_default=True,
+    help="What becomes of MIG devices in Kubernetes: not offered; offered as GPUs, where a node has nothing else and"
+    " all are of one profile; each profile a resource of its own, such as nvidia.com/mig-1g.5gb.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Report as JSON (schemas/report.schema.json).")
 
 
@@ -220,6 +292,25 @@ def are_defaults(context: click.Context, *, except_for: Sequence[str]) -> bool:
     default = click.core.ParameterSource.DEFAULT
     names = (parameter.name or "" for parameter in context.command.params if parameter.name not in except_for)
     return all(context.get_parameter_source(name) is default for name in names)
+
+
+def given_words(context: click.Context, names: Collection[str]) -> list[str]:
+    """Return the words that give another verb the values of some options of this one.
+
+    Args:
+        context: of this verb, by whichever way they were given.
+        names: the parameters of these options; those that are not given are left out.
+    """
+    words: list[str] = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in names and context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            option, value = max(parameter.opts, key=len), context.params[name]
+            if isinstance(value, bool):
+                words += [option] * value
+            else:
+                words += [f"{option}={one}" for one in (value if isinstance(value, tuple) else (value,))]
+    return words
 
 
 def take_spec_file(name: str | None, spec: str | None) -> str | None:

@@ -34,6 +34,7 @@ FLAGS = {
     "--none-device": ("none_device", True),
     "--ipc": ("ipc", True),
     f"--{COMPAT32}": ("compat32", True),
+    "--annotations": ("annotations", True),
     "--allow-incomplete": ("allow_incomplete", True),
 }
 """Options that take one value, several, and none, each with the field of `BuildOptions` that it sets."""

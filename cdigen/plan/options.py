@@ -45,6 +45,7 @@ class BuildOptions(Record):
         none_device: add a device "none" that has no GPU.
         additional_gids: whether containers get the groups of device nodes that are not open to all; "auto" if that is
             still to be decided, and until then they do not.
+        annotations: say in the spec of which profile each MIG device is.
         allow_incomplete: write the spec also without libraries of the driver that something in it needs, and without
             what NVML told of the one that is there.
     """
@@ -61,6 +62,7 @@ class BuildOptions(Record):
     devices: tuple[str, ...] = ()
     none_device: bool = False
     additional_gids: AdditionalGids = "auto"
+    annotations: bool = False
     allow_incomplete: bool = False
 
     @property
@@ -85,6 +87,7 @@ class BuildOptions(Record):
             devices=self.devices if is_of_gpus else (),
             with_all=self.with_all or not has_names,
             none_device=self.none_device and is_of_gpus,
+            annotations=self.annotations and is_of_gpus,
         )
 
     def __post_init__(self) -> None:

@@ -31,6 +31,10 @@ built-in directory is sure to be searched (glibc: `ld.so --help`, "system search
 CONTAINER_LIBRARY_DIRECTORIES_32 = ("/usr/lib/i386-linux-gnu", "/usr/lib")
 """The same for 32-bit libraries on x86-64."""
 
+MIG_PROFILE = "cdigen/mig-profile"
+"""The annotation with a MIG device's profile, such as "1g.5gb", which NVML alone tells: a scheduler that reads the spec
+cannot ask it."""
+
 MOUNT_OPTIONS = ("ro", "nosuid", "nodev", "bind")
 """A file of the driver: nothing in a container has a reason to change it."""
 
@@ -95,6 +99,7 @@ class PlannedDevice(Record):
         nodes: their device nodes.
         mig: the MIG instance that it gives of its only GPU; None if it is no MIG device.
         env: environment variables of its own.
+        annotations: what the spec tells programs that choose devices, and engines pass over.
     """
 
     name: str
@@ -102,6 +107,7 @@ class PlannedDevice(Record):
     nodes: tuple[DeviceNode, ...]
     mig: MigInstance | None = None
     env: tuple[PlannedEnv, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
 
 
 class Plan(Record):
@@ -285,7 +291,13 @@ def _devices(inventory: Inventory, options: BuildOptions) -> tuple[PlannedDevice
     if not singles:
         raise _nothing_to_offer(options.coherent)
     devices = [
-        PlannedDevice(name=name, gpus=device.gpus, nodes=device.nodes, mig=device.mig)
+        PlannedDevice(
+            name=name,
+            gpus=device.gpus,
+            nodes=device.nodes,
+            mig=device.mig,
+            annotations=_annotations(device.mig) if options.annotations else (),
+        )
         for device in singles
         for name in _names(device.gpus[0], device.mig, options)
     ]
@@ -351,6 +363,10 @@ def _devices_of(gpu: Gpu) -> Iterator[PlannedDevice]:
         node = () if gpu.node is None else (gpu.node,)
         drm_nodes = gpu.drm_nodes if mig.has_graphics else ()
         yield PlannedDevice(name="", gpus=(gpu,), nodes=node + mig.nodes + drm_nodes, mig=mig)
+
+
+def _annotations(mig: MigInstance | None) -> tuple[tuple[str, str], ...]:
+    return () if mig is None or mig.profile is None else ((MIG_PROFILE, mig.profile),)
 
 
 def _names(gpu: Gpu, mig: MigInstance | None, options: BuildOptions) -> Iterator[str]:

@@ -38,6 +38,7 @@ def build_spec(plan: Plan, *, with_groups: bool = False) -> Spec:
                 edits=ContainerEdits(
                     env=_env(device.env), device_nodes=_nodes(device.nodes), additional_gids=groups(device.nodes)
                 ),
+                annotations=device.annotations,
             )
             for device in plan.devices
         ),

@@ -11,11 +11,10 @@ from cdigen.catalog.modes import MAIN_MODES
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, SUFFIXES
 from cdigen.errors import UsageError, one_line
 from cdigen.host.host import NVML_NO_ANSWER
-from cdigen.options.duration import parse_duration
 from cdigen.options.shared import (
     BUILD_OPTIONS,
-    CREATE_DIRS,
     JSON,
+    OUTPUT_OPTIONS,
     TARGET_OPTIONS,
     take_build_options,
     take_target,
@@ -47,46 +46,7 @@ ENGINE_DIRECTORIES = (*DEFAULT_DIRECTORIES, "/run/cdi")
 
 
 @click.command("generate")
-@click.option(
-    "-o",
-    "--output",
-    metavar="PATH",
-    help="File to write; - is standard output.  [default: /etc/cdi/nvidia.yaml on the host, or nvidia-<mode>.yaml for"
-    " another mode]",
-)
-@CREATE_DIRS
-@click.option(
-    "--format",
-    "file_format",
-    type=click.Choice(("yaml", "json")),
-    help="Format of the spec.  [default: by the suffix of the output, else yaml]",
-)
-@click.option("--create-nodes", is_flag=True, help="Make missing device nodes first, as `cdigen nodes --create` does.")
-@click.option(
-    "--all-modes",
-    is_flag=True,
-    help="Also write the specs of all other modes that have devices, as NAME-<mode>.yaml beside the first, and remove"
-    " those that cdigen wrote and whose devices are gone.",
-)
-@click.option(
-    "--wait",
-    metavar="TIME",
-    type=parse_duration,
-    default="0",
-    help="Wait up to TIME, such as 30s or 1min 30s (at most an hour), for a driver that is still coming up: its"
-    " module, GPUs and device nodes. Does not wait where there is no sign of a driver.  [default: 0]",
-)
-@click.option(
-    "--record",
-    metavar="FILE",
-    help="Also keep the facts behind the specs in FILE, as a snapshot; `cdigen diff --facts FILE` shows later what has"
-    " changed. FILE is written only when a spec is.",
-)
-@click.option(
-    "--strict",
-    is_flag=True,
-    help="Exit 1 if another spec keeps engines from taking a device of what was written; it stays written.",
-)
+@with_options(*OUTPUT_OPTIONS)
 @JSON
 @with_options(*TARGET_OPTIONS, *BUILD_OPTIONS)
 def command(

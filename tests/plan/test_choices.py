@@ -34,6 +34,7 @@ def build_options(draw: st.DrawFn) -> BuildOptions:
         compat32=draw(st.booleans()),
         allow_incomplete=draw(st.booleans()),
         none_device=mode in GPU_MODES and draw(st.booleans()),
+        annotations=draw(st.booleans()),
         additional_gids=draw(st.sampled_from(("auto", "always", "never"))),
         devices=tuple(draw(st.lists(st.sampled_from(("0", "1:0", "GPU-ab cd")), max_size=2))) if by_name else (),
     )
@@ -65,6 +66,7 @@ def test_the_text_is_a_command_line() -> None:
         compat32=True,
         allow_incomplete=True,
         none_device=True,
+        annotations=True,
         additional_gids="always",
         devices=("0", "1"),
     )
@@ -75,7 +77,7 @@ def test_the_text_is_a_command_line() -> None:
         "--driver-root=/run/nvidia/driver --dev-root=/ --mode=coherent --vendor=example.org --class=card"
         " --additional-gids=always --device=0 --device=1 --device-name-strategy=uuid"
         " '--container-lib-dir=/usr/lib 64' --container-lib-dir=/lib"
-        " --capabilities=compute,utility --no-all --none-device --ipc --compat32 --allow-incomplete"
+        " --capabilities=compute,utility --no-all --none-device --ipc --compat32 --annotations --allow-incomplete"
     )
 
 
