@@ -303,6 +303,8 @@ class Gpu(Record):
         drm_nodes: card and render node, then their names by PCI address.
         mig: its MIG instances, by index; None if MIG is not enabled.
         coherent: whether it addresses the host's memory coherently (ATS); None if that is not known.
+        memory: its memory in MiB; None if that is not known.
+        compute: its compute capability, such as "9.0"; None if that is not known.
     """
 
     index: int
@@ -314,11 +316,27 @@ class Gpu(Record):
     drm_nodes: tuple[DeviceNode, ...]
     mig: tuple[MigInstance, ...] | None = None
     coherent: bool | None = None
+    memory: int | None = None
+    compute: str | None = None
 
     @property
     def nodes(self) -> tuple[DeviceNode, ...]:
         """Its device nodes that are there: /dev/nvidia<N>, then those of DRM."""
         return self.drm_nodes if self.node is None else (self.node, *self.drm_nodes)
+
+
+class PciPlace(Record):
+    """Where a GPU is.
+
+    Attributes:
+        bdf: its PCI address, "dddd:bb:dd.f".
+        root: the root of the bus that it is behind, such as "pci0000:00"; None if sysfs does not tell.
+        numa_node: the NUMA node that is near to it; None if there is none, or sysfs does not tell.
+    """
+
+    bdf: str
+    root: str | None
+    numa_node: int | None
 
 
 class ClassDevices(Record):

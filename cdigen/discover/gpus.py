@@ -130,6 +130,8 @@ def find_gpus(
                 drm_nodes=() if gpu.bdf is None else find_drm_nodes(views, gpu.bdf, by_path, notes),
                 mig=instances,
                 coherent=answer.coherent if answer else None,
+                memory=answer.memory if answer else None,
+                compute=answer.compute if answer else None,
             )
         )
     return FoundGpus(

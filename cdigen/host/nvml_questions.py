@@ -9,7 +9,9 @@ from cdigen.parse.nvml import MAX_GPUS, MAX_MIG_DEVICES, MAX_PROBLEMS, NvmlFacts
 from cdigen.parse.nvml_values import (
     MAX_TEXT,
     parse_bus_id,
+    parse_compute,
     parse_gpu_uuid,
+    parse_memory,
     parse_mig_name,
     parse_mig_uuid,
     parse_name,
@@ -27,6 +29,8 @@ _NOT_SUPPORTED = 3
 _NOT_FOUND = 6
 _FUNCTION_NOT_FOUND = 13
 _ATS = 2
+
+_UNTOLD = (_NOT_SUPPORTED, _FUNCTION_NOT_FOUND)
 
 
 class NoAnswerError(Exception):
@@ -94,6 +98,8 @@ class _Questions:
             mig_enabled=mig_enabled,
             mig=tuple(self._mig_devices(place, handle)) if mig_enabled else (),
             coherent=self._coherent(place, handle),
+            memory=self._tell(place, _mebibytes, "nvmlDeviceGetMemoryInfo", handle, silent=_UNTOLD),
+            compute=self._tell(place, _capability, "nvmlDeviceGetCudaComputeCapability", handle, silent=_UNTOLD),
         )
 
     def _coherent(self, place: str, handle: object) -> bool | None:
@@ -179,6 +185,17 @@ class _Questions:
 
 def _anything(value: object) -> object:
     return value
+
+
+def _mebibytes(value: object) -> int:
+    """Return the memory that there is in all, which NVML tells in bytes."""
+    total = getattr(value, "total", None)
+    return parse_memory(total >> 20 if isinstance(total, int) else total)
+
+
+def _capability(value: object) -> str:
+    """Return the two numbers that the bindings give as one text."""
+    return parse_compute(".".join(map(str, value)) if isinstance(value, list | tuple) else value)
 
 
 def _bus_id(value: object) -> str:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 from cdigen.errors import ParseError
 from cdigen.parse.nvml_values import (
     parse_bus_id,
+    parse_compute,
     parse_gpu_uuid,
+    parse_memory,
     parse_mig_uuid,
     parse_name,
     parse_number,
@@ -66,6 +68,8 @@ class NvmlGpu(Record):
         mig: its MIG devices, by index.
         coherent: whether it addresses the system's memory through ATS, as in GH200 and GB200; None if NVML cannot
             tell, as before R580.
+        memory: its memory in MiB; None if NVML did not tell, as where it is the system's.
+        compute: its compute capability, such as "9.0"; None if NVML did not tell.
     """
 
     bdf: str
@@ -75,6 +79,8 @@ class NvmlGpu(Record):
     mig_enabled: bool | None
     mig: tuple[NvmlMig, ...]
     coherent: bool | None
+    memory: int | None = None
+    compute: str | None = None
 
 
 class NvmlFacts(Record):
@@ -121,7 +127,7 @@ def render_nvml(facts: NvmlFacts) -> dict[str, object]:
 
 
 def _gpu(value: object, place: str) -> NvmlGpu:
-    fields = _object(value, place, {"bdf", "minor", "uuid", "model", "mig_enabled", "mig", "coherent"})
+    fields = _object(value, place, set(NvmlGpu.__annotations__))
     mig = tuple(_mig(item, f"{place}.mig[{i}]") for i, item in enumerate(_array(fields, "mig", place, MAX_MIG_DEVICES)))
     _check_no_repeats((device.index for device in mig), f"{place}.mig", "index")
     _check_no_repeats(((device.gpu_instance, device.compute_instance) for device in mig), f"{place}.mig", "instance")
@@ -133,6 +139,8 @@ def _gpu(value: object, place: str) -> NvmlGpu:
         mig_enabled=_optional(fields, "mig_enabled", place, _truth),
         mig=tuple(sorted(mig, key=lambda device: device.index)),
         coherent=_optional(fields, "coherent", place, _truth),
+        memory=_optional(fields, "memory", place, parse_memory),
+        compute=_optional(fields, "compute", place, parse_compute),
     )
 
 

@@ -15,10 +15,14 @@ MAX_TEXT = 500
 MAX_NUMBER = (1 << 20) - 1
 """The largest minor, for which the kernel has 20 bits; every instance has a minor too."""
 
+MAX_MEMORY = 1 << 26
+"""The most MiB of a GPU's memory: 64 TiB. Today's have less than one."""
+
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _GPU_UUID = re.compile(rf"GPU-{_UUID}")
 _MIG_UUID = re.compile(rf"MIG-(?:{_UUID}|GPU-{_UUID}/[0-9]{{1,3}}/[0-9]{{1,3}})")
 _BUS_ID = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
+_COMPUTE = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 _PROFILE = re.compile(r"(?:[0-9]{1,2}c\.)?[0-9]{1,2}g\.[0-9]{1,4}gb(?:[+-][a-z][a-z0-9.]{0,15}){0,4}")
 
 
@@ -33,6 +37,28 @@ def parse_bus_id(value: object) -> str:
         raise ParseError(f"not a PCI address: {preview(value)}")
     domain, bus, device, function = match.groups()
     return f"{int(domain, 16):04x}:{bus}:{device}.{function}"
+
+
+def parse_compute(value: object) -> str:
+    """Return a compute capability such as "9.0", as it is.
+
+    Raises:
+        ParseError: it is none.
+    """
+    if not isinstance(value, str) or _COMPUTE.fullmatch(value) is None:
+        raise ParseError(f"not a compute capability: {preview(value)}")
+    return value
+
+
+def parse_memory(value: object) -> int:
+    """Return a number of MiB, as it is.
+
+    Raises:
+        ParseError: it cannot be one of a GPU's memory.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_MEMORY:
+        raise ParseError(f"not a number of MiB from 1 to {MAX_MEMORY}: {preview(value)}")
+    return value
 
 
 def parse_gpu_uuid(value: object) -> str:

@@ -43,6 +43,8 @@ class Card:
     name: str | None = "NVIDIA Fictional 9000"
     mig_mode: bool | None = None
     addressing_mode: int | None = None
+    memory: int = 0  # bytes
+    compute: tuple[int, int] = (0, 0)
     mig: Mapping[int, Mig] = field(default_factory=dict)  # by index; others are holes
     max_mig: int = 7
 
@@ -108,7 +110,8 @@ def _device(card: Card) -> str:
     return (
         f"{{.bus_id = {_quoted(card.bus_id)}, .minor = {card.minor}u, .uuid = {_quoted(card.uuid)},"
         f" .name = {_quoted(card.name)}, .mig_mode = {_mode(card.mig_mode)},"
-        f" .addressing_mode = {_mode(card.addressing_mode)}, .mig_devices = {size if rows else 0}, .mig = {array}}}"
+        f" .addressing_mode = {_mode(card.addressing_mode)}, .memory = {card.memory}ull,"
+        f" .compute = {{{card.compute[0]}, {card.compute[1]}}}, .mig_devices = {size if rows else 0}, .mig = {array}}}"
     )
 
 

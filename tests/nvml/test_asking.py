@@ -111,7 +111,7 @@ def test_eight_gpus_are_told_with_their_mig_devices_in_the_order_of_nvml(tmp_pat
                 max_mig=4,
             ),
             card(0x0E, mig_mode=True),  # no instance was made
-            card(0x0F, addressing_mode=ATS),
+            card(0x0F, addressing_mode=ATS, memory=(95830 << 20) + 1, compute=(12, 1)),
             card(0x10, bus_id="00010000:1F:02.1", uuid=card_uuid(0x10).upper(), addressing_mode=HMM),
             card(0xFF, bus_id="00000008:06:00.0", minor=253),
         ],
@@ -136,7 +136,7 @@ def test_eight_gpus_are_told_with_their_mig_devices_in_the_order_of_nvml(tmp_pat
                 ),
             ),
             plain(0x0E, mig_enabled=True),
-            plain(0x0F, coherent=True),
+            plain(0x0F, coherent=True, memory=95830, compute="12.1"),
             plain(0x10, bdf="10000:1f:02.1"),
             plain(0xFF, bdf="0008:06:00.0", minor=253),
         ),
