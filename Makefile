@@ -152,7 +152,7 @@ lock: ## Renew the versions of Python packages in .ci that development and CI in
 	$(PYTHON) -m venv "$$place"; "$$place/bin/pip" install -q --disable-pip-version-check uv; \
 	lock() { "$$place/bin/uv" pip compile pyproject.toml "$${@:2}" --universal --python-version 3.11 --upgrade \
 	  --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet --output-file "$$1"; }; \
-	lock .ci/requirements.txt --group dev --extra nvml; lock $(FUZZ_LOCK) --group fuzz; \
+	lock .ci/requirements.txt --group dev --extra kubernetes --extra nvml; lock $(FUZZ_LOCK) --group fuzz; \
 	lock $(OLDEST_LOCK) --resolution lowest-direct
 
 .PHONY: check-newest

@@ -14,11 +14,14 @@ from cdigen.wording import did_you_mean
 
 VERBS = {
     "check": "Tell whether the spec that the engines will use is still true of this host.",
+    "device-plugin": "Offer the devices of the spec on the disk to the kubelet, by its device plugin API, until told to"
+    " end.",
     "diff": "Show what generate would change in a spec, entry by entry; with --facts, what has changed on the host.",
     "doctor": "Look at the whole chain from the GPU to the container, and say what to do where it is broken.",
     "explain": "Show why each entry of the spec is there, what it needs, and what was left out and why.",
     "generate": "Scan the host, build its spec, validate and write it.",
     "inject": "Add devices to an OCI runtime configuration: a bundle's config.json, or - for standard input.",
+    "labels": "Say what this node should be labelled with in Kubernetes.",
     "lint-image": "Find driver files in an image.",
     "list": "List the devices that this host offers, or a spec: FILE, - for standard input; or all specs: --all.",
     "nodes": "Show every device node that the driver can have: its numbers, mode and owner, and whether it exists.",
@@ -26,6 +29,7 @@ VERBS = {
     "snapshot": "Record the facts of this host that cdigen looks at: for a bug report, a test, or to build its spec"
     " elsewhere.",
     "validate": "Check specs of any author against the CDI schema and rules; - is standard input.",
+    "watch": "Write the spec of this host, and again whenever something changes that it depends on, until told to end.",
 }
 """Every verb, with the first sentence of its help."""
 

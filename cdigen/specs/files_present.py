@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cdigen.diagnosis import Diagnosis
     from cdigen.findings import Remedy
+    from cdigen.host import View
     from cdigen.session.context import Context
     from cdigen.specs.found import FoundSpec
 
@@ -89,16 +90,16 @@ def find_gone(context: Context, spec: FoundSpec, remedy: Remedy) -> Iterator[Dia
             nodes.setdefault(path, []).extend(found)
     gone: dict[str, list[str]] = {}
     for path in sorted({*mounts, *nodes}):
-        wrong = _judge(context, path, nodes.get(path, []))
+        wrong = judge_path(context.views.system, path, nodes.get(path, []))
         if wrong is not None:
             gone.setdefault(wrong, []).append(path)
     yield from say_gone(spec, gone, total=len(mounts), remedy=remedy)
 
 
-def _judge(context: Context, path: str, nodes: Sequence[Mapping[str, object]]) -> str | None:
+def judge_path(system: View, path: str, nodes: Sequence[Mapping[str, object]]) -> str | None:
     """Return what is wrong with a path that is mounted or that these nodes are made of, in a word of `say_gone`."""
     try:
-        found = context.views.system.find(path)
+        found = system.find(path)
     except LinkError:
         found = None
     except UNREADABLE:

@@ -10,11 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from cdigen.catalog.xids import RECOVERY_ACTION
 from cdigen.cdi.engine_form import read_as_engines
 from cdigen.cdi.render import render_json, render_yaml
 from cdigen.cdi.validate import find_violations
 from cdigen.errors import DocumentError, ParseError
 from cdigen.host import Entry
+from cdigen.kubernetes.api import parse_allocate_request, parse_preferred_request
+from cdigen.kubernetes.protobuf import encode_message, encode_texts
 from cdigen.oci.config import find_config_violations
 from cdigen.oci.edits import apply_edits
 from cdigen.options.duration import MOST_SECONDS, parse_duration
@@ -22,6 +25,7 @@ from cdigen.parse import nvml_values
 from cdigen.parse.document import parse_document
 from cdigen.parse.elf import glibc_floor, parse_elf
 from cdigen.parse.engine_document import format_scalar, parse_as_engines
+from cdigen.parse.kmsg import parse_kernel_message, parse_xid, says_module_loaded
 from cdigen.parse.nvml import parse_nvml, render_nvml
 from cdigen.parse.text import decode_json
 from cdigen.plan.header_options import format_choices, parse_choices
@@ -57,6 +61,7 @@ def nvml_value(data: bytes) -> None:
     text = data.decode(errors="surrogateescape")
     parsers: tuple[Callable[[object], str], ...] = (
         nvml_values.parse_bus_id,
+        nvml_values.parse_compute,
         nvml_values.parse_gpu_uuid,
         nvml_values.parse_mig_uuid,
         nvml_values.parse_name,
@@ -146,6 +151,23 @@ def header(data: bytes) -> None:
     assert is_ours(written)
     if options.isprintable():  # the header has all else escaped
         assert format_choices(parse_choices(header_options(written))) == options
+
+
+def kmsg(data: bytes) -> None:
+    """Read a record of the kernel's log, and the Xid in it."""
+    message = parse_kernel_message(data)
+    says_module_loaded(message.text)
+    xid = parse_xid(message.text)
+    assert xid is None or (xid.recovery is None or xid.number == RECOVERY_ACTION)
+
+
+def device_plugin(data: bytes) -> None:
+    """Read what a kubelet asks for; what is written of it is read as the same."""
+    containers = parse_allocate_request(data)
+    again = b"".join(encode_message(1, encode_texts(1, ids)) for ids in containers)
+    assert parse_allocate_request(again) == containers
+    for wanted in parse_preferred_request(data):
+        assert -(1 << 31) <= wanted.size < 1 << 31
 
 
 def duration(data: bytes) -> None:

@@ -17,6 +17,7 @@ from cdigen.parse.jetson_csv import parse_jetson_csv
 from cdigen.parse.ldcache import parse_ldcache
 from cdigen.parse.params import parse_device_file_parameters
 from cdigen.parse.procfs import parse_gpu_information, parse_module_version, parse_nvidia_version, parse_proc_devices
+from cdigen.watch.status import parse_status
 from tests.fuzz import documents, hosts, images, seeds
 from tests.fuzz.properties import check_line
 from tests.work import TooMuchWorkError, calls_of, peak_of
@@ -103,6 +104,9 @@ TARGETS = (
         modules=("parse.procfs", "parse.text"),
         borrowed=lambda: seeds.texts("/proc/driver/nvidia/version"),
     ),
+    Target(name="kmsg", read=documents.kmsg, modules=("parse.kmsg",)),
+    Target(name="device-plugin", read=documents.device_plugin, modules=("kubernetes.protobuf", "kubernetes.api")),
+    Target(name="watch-status", read=parse_status, modules=("watch.status",)),
     Target(name="module-version", read=parse_module_version, modules=("parse.procfs",)),
     Target(
         name="gpu-information",
