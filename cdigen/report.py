@@ -124,6 +124,14 @@ def say(level: str, message: str) -> None:
         sys.stderr.write(prefix + one_line(message) + "\n")
 
 
+def say_again(said: bytes) -> None:
+    """Write to standard error what another run of the program has written to its own, line by line."""
+    with suppress(OSError):
+        lines = said.decode(errors="backslashreplace").splitlines()
+        sys.stderr.write("".join(f"{one_line(line)}\n" for line in lines))
+        sys.stderr.flush()
+
+
 def say_help(text: str) -> None:
     """Write the help to standard error, where nothing else was asked for."""
     with suppress(OSError):

@@ -12,12 +12,12 @@ class WatchedRow(Record, kw_only=False):
     """One of them.
 
     Attributes:
-        path: on the host; "*" in its last parts stands for any name.
+        path: on the host, of /dev below the device root; "*" in its last parts stands for any name.
         how: "text" if what is in it counts, "file" if it is another one or was written to, "names" if those in a
             directory count.
         why: what a change of it means.
         prefixes: of names that count; all if there are none.
-        of_driver: whether it is below the driver root.
+        of_driver: whether it counts below the driver root too.
     """
 
     path: str

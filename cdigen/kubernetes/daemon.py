@@ -22,6 +22,7 @@ from cdigen.notes import Notes
 from cdigen.records import Record
 from cdigen.report import say, say_findings
 from cdigen.session.target import open_session
+from cdigen.specs.files_present import nodes_of
 from cdigen.watch.status import read_status
 from cdigen.wording import count
 
@@ -163,15 +164,7 @@ class Daemon:
 
     async def _step(self) -> float:
         """Look once, tell whoever is to know, and return how long to wait for the next time."""
-        root = self._settings.target.host_root
-        if self._changes is not None:
-            reasons = self._changes.watch((*DEFAULT_DIRECTORIES, "/dev", "/dev/nvidia-caps"), root=root)
-            own = [
-                self._settings.directory,
-                *filter(None, [self._settings.status and os.path.dirname(self._settings.status)]),
-            ]
-            for reason in (*reasons, *self._changes.watch(own)):
-                self._say_once("note", f"changes of some directories wake nobody: {reason}")
+        self._watch()
         try:
             look = self._look()
         except CdigenError as error:
@@ -188,6 +181,19 @@ class Daemon:
             self._why_not = "; ".join(sorted(set(look.unhealthy.values()))) if self._are_all_bad(look) else ""
         return self._settings.interval if is_told else self._next_retry()
 
+    def _watch(self) -> None:
+        """Make sure that what changes from now on wakes us: specs, the nodes that they name, status, sockets."""
+        if self._changes is None:
+            return
+        settings = self._settings
+        common = [nodes_of(spec.get("containerEdits", {})) for spec in self._offer.specs.values()]
+        nodes = [node for found in (*common, *(device.nodes for device in self._offer.devices)) for node in found]
+        places = dict.fromkeys(os.path.dirname(node) for node in nodes)
+        own = (settings.directory, *filter(None, (settings.status and os.path.dirname(settings.status),)))
+        reasons = self._changes.watch((*DEFAULT_DIRECTORIES, *places), root=settings.target.host_root)
+        for reason in (*reasons, *self._changes.watch(own)):
+            self._say_once("note", f"changes of some directories wake nobody: {reason}")
+
     def _look(self) -> _Look:
         settings = self._settings
         views = open_session(settings.target, may_wake=False).views
@@ -197,6 +203,7 @@ class Daemon:
         if (content, places) != (self._seen, self._places):
             self._offer = find_offer(content, settings.kind, places)
             self._seen, self._places = content, places
+            self._watch()  # other nodes, before they are looked at
         offer = self._offer
         resources, findings = choose_resources(offer.devices, settings.strategy, settings.resource)
         unhealthy = self._find_unhealthy(views, offer, places)

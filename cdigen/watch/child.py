@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -81,9 +80,3 @@ def _read(output: bytes) -> Mapping[str, object]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def pass_on(said: bytes) -> None:
-    """Say what a run has said, whose lines are made printable already."""
-    with suppress(OSError):
-        os.write(2, said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cdigen.catalog.watched import WATCHED
+from cdigen.catalog.watched import WAKING, WATCHED
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES, SUFFIXES
 from cdigen.host import UNSEEN
 from cdigen.walk import UnfitPathError, open_directory, open_place
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Facts = tuple[tuple[str, object], ...]
 
 _MOST_NAMES = 4096  # of a directory
+_DEV = "/dev"
 
 
 def look_at_host(views: Views, root: str | None) -> Facts:
@@ -29,11 +30,25 @@ def look_at_host(views: Views, root: str | None) -> Facts:
         views: the host, newly opened.
         root: where this process sees its `/`; None for its own.
     """
-    found: list[tuple[str, object]] = []
-    for row in WATCHED:
-        for view in {id(view): view for view in (views.system, *((views.driver,) if row.of_driver else ()))}.values():
-            found += [(view.host_path(path), _look(view, row, path, root)) for path in _expand(view, row.path)]
-    return tuple(found)
+    return tuple(
+        (view.host_path(path), _look(view, row, path, root))
+        for row in WATCHED
+        for view in _views_of(row, views)
+        for path in _expand(view, row.path)
+    )
+
+
+def find_waking(views: Views) -> tuple[str, ...]:
+    """Return the directories of a host in which the kernel tells of changes, as paths on it; they need not be there."""
+    roots = [views.driver.host_path(path) for path in ("/", "/etc")] if views.driver is not views.system else []
+    of_dev = [views.dev.host_path(path) for path in WAKING if path.startswith(_DEV)]
+    return (*(path for path in WAKING if not path.startswith(_DEV)), *of_dev, *roots)
+
+
+def _views_of(row: WatchedRow, views: Views) -> Sequence[View]:
+    if row.path.startswith(_DEV):
+        return (views.dev,)
+    return (views.system, views.driver) if row.of_driver and views.driver is not views.system else (views.system,)
 
 
 def look_at_specs(root: str | None) -> Facts:

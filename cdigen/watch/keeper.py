@@ -8,16 +8,16 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cdigen.catalog.watched import EVENTS, WAKING
+from cdigen.catalog.watched import EVENTS
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.errors import CdigenError
 from cdigen.host.changes import ChangesError, DirectoryChanges, KernelEvents
 from cdigen.records import Record
-from cdigen.report import say
+from cdigen.report import say, say_again
 from cdigen.session.target import open_session
 from cdigen.specs.outputs import root_of
-from cdigen.watch.child import Ran, pass_on, run_verb
-from cdigen.watch.fingerprint import Facts, look_at_host, look_at_specs
+from cdigen.watch.child import Ran, run_verb
+from cdigen.watch.fingerprint import Facts, find_waking, look_at_host, look_at_specs
 from cdigen.watch.status import Status, judge_run, write_status
 
 if TYPE_CHECKING:
@@ -140,11 +140,6 @@ class Keeper:
 
     async def _step(self) -> None:
         """Look, and have the spec written if something has changed."""
-        if self._directories is not None:
-            self._directories.watch((*WAKING, *DEFAULT_DIRECTORIES), root=self._root)
-            driver_root = self._settings.target.driver_root
-            if driver_root not in (None, "/"):
-                self._directories.watch((driver_root, f"{driver_root}/etc"), root=self._root)
         self._woken.clear()
         host = self._look()
         specs = look_at_specs(self._root)
@@ -157,8 +152,12 @@ class Keeper:
         self._specs = look_at_specs(self._root)
 
     def _look(self) -> Facts:
+        """Look, after it is sure that what changes later wakes us."""
         try:
-            return look_at_host(open_session(self._settings.target, may_wake=False).views, self._root)
+            views = open_session(self._settings.target, may_wake=False).views
+            if self._directories is not None:
+                self._directories.watch((*DEFAULT_DIRECTORIES, *find_waking(views)), root=self._root)
+            return look_at_host(views, self._root)
         except CdigenError as error:  # the run says it
             return ((error.subject, error.code),)
 
@@ -178,7 +177,7 @@ class Keeper:
             return
         status = judge_run(ran.exit_code, ran.report)
         if ran.said != self._said or status != self._status:
-            pass_on(ran.said)
+            say_again(ran.said)
         self._said = ran.said
         if ran.exit_code in _RETRIED:
             self._pause = self._settings.interval if self._due is None else min(2 * self._pause, _LONGEST_PAUSE)
@@ -193,7 +192,7 @@ class Keeper:
         if self._settings.labels is not None:
             labelled = await self._run("labels", *self._settings.labels)
             if labelled is not None and labelled.exit_code and status.state == "true":
-                pass_on(labelled.said)
+                say_again(labelled.said)
 
 
 def _say_state(status: Status) -> None:
