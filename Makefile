@@ -34,6 +34,9 @@ APT := $(if $(filter 0,$(shell id -u)),DEBIAN_FRONTEND=noninteractive apt-get -q
 # The tests that build or install cdigen with pip take the same versions for that. Before the recipe only: a variable that
 # a target exports reaches its prerequisites, and one of them writes the file.
 WITH_CONSTRAINTS := PIP_CONSTRAINT=$(abspath $(VENV))/constraints.txt PIP_BUILD_CONSTRAINT=$(abspath $(VENV))/constraints.txt
+CONTAINER_PACKAGES := buildah git mmdebstrap
+# The name of the image that `container` makes; empty for localhost/cdigen:VERSION.
+NAME ?=
 BASE_PACKAGES := python3 python3-venv ca-certificates
 
 .PHONY: help
@@ -119,6 +122,13 @@ fuzz: .venv-fuzz/installed ## Look for inputs that break a reader of foreign byt
 	.venv-fuzz/bin/pip install -q --disable-pip-version-check --require-hashes -r $(FUZZ_LOCK)
 	@touch $@
 
+.PHONY: container
+container: $(VENV)/installed ## Build cdigen's image from the commit that is checked out; NAME=registry/cdigen:tag names it (as root, or rootless)
+	@$(if $(filter 0,$(shell id -u)),missing=$$(for p in $(CONTAINER_PACKAGES); do \
+	  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || echo $$p; done); \
+	if [ -n "$$missing" ]; then apt-get -qq update; $(APT) $$missing; fi)
+	@BUILD_PYTHON=$(abspath $(RUN)python) packaging/container/build $(NAME)
+
 .PHONY: install
 install: ## Install cdigen and its units below PREFIX (/usr/local), in DESTDIR if that is given; see docs/boot.md
 	@systemd/install install
@@ -153,6 +163,7 @@ lock: ## Renew the versions of Python packages in .ci that development and CI in
 	lock() { "$$place/bin/uv" pip compile pyproject.toml "$${@:2}" --universal --python-version 3.11 --upgrade \
 	  --generate-hashes --no-annotate --custom-compile-command "make lock" --quiet --output-file "$$1"; }; \
 	lock .ci/requirements.txt --group dev --extra kubernetes --extra nvml; lock $(FUZZ_LOCK) --group fuzz; \
+	lock packaging/container/requirements.txt --extra kubernetes --extra nvml --constraint .ci/requirements.txt; \
 	lock $(OLDEST_LOCK) --resolution lowest-direct
 
 .PHONY: check-newest

@@ -80,8 +80,6 @@ def run_in_container(
         subprocess.TimeoutExpired: the engine did not end within two minutes.
     """
     require_engine(engine)
-    state = cache_dir() / "engine"
-    state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cdi-") as name:
         specs, empty = Path(name) / "specs", Path(name) / "empty"
         specs.mkdir()
@@ -91,19 +89,7 @@ def run_in_container(
         elif spec is not None:
             shutil.copy(spec, specs)
         return subprocess.run(
-            [
-                *("unshare", "--mount", "sh", "-c", _IN_NAMESPACE, "sh", str(specs), str(empty)),
-                *("podman", f"--root={state}/root", f"--runroot={state}/run", f"--tmpdir={state}/libpod"),
-                *("--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none"),
-                *(f"--hooks-dir={empty}", f"--runtime={engine}"),
-                *("run", "--rm", f"--timeout={_CONTAINER_SECONDS}", "--network=none"),
-                # The limits of a machine that is itself a container cannot be raised: ask for low ones.
-                *("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"),
-                *(f"--device={device}" for device in devices),
-                *options,
-                *("--rootfs", f"{image_root}:O"),
-                *argv,
-            ],
+            container_command(engine, image_root, specs, empty, devices, argv, options=options),
             capture_output=True,
             check=False,
             text=True,
@@ -111,3 +97,39 @@ def run_in_container(
             timeout=_PODMAN_SECONDS,
             env=command_environment(),
         )
+
+
+def container_command(
+    engine: Engine,
+    image_root: Path,
+    specs: Path,
+    empty: Path,
+    devices: Sequence[str],
+    argv: Sequence[str],
+    *,
+    options: Sequence[str] = (),
+    seconds: int = _CONTAINER_SECONDS,
+) -> list[str]:
+    """Return the command that runs `argv` in a container; see `run_in_container`.
+
+    Args:
+        engine, image_root, devices, argv, options: see there.
+        specs: the directory of specs.
+        empty: an empty directory.
+        seconds: after which the container is killed.
+    """
+    state = cache_dir() / "engine"
+    state.mkdir(parents=True, exist_ok=True)
+    return [
+        *("unshare", "--mount", "sh", "-c", _IN_NAMESPACE, "sh", str(specs), str(empty)),
+        *("podman", f"--root={state}/root", f"--runroot={state}/run", f"--tmpdir={state}/libpod"),
+        *("--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none"),
+        *(f"--hooks-dir={empty}", f"--runtime={engine}"),
+        *("run", "--rm", f"--timeout={seconds}", "--network=none"),
+        # The limits of a machine that is itself a container cannot be raised: ask for low ones.
+        *("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"),
+        *(f"--device={device}" for device in devices),
+        *options,
+        *("--rootfs", f"{image_root}:O"),
+        *argv,
+    ]
