@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cdigen.findings import Finding
 
 Level = Literal["ok", "warning", "problem", "unknown"]
-Topic = Literal["pci", "kernel", "nodes", "driver", "spec", "engine", "selinux", "systemd"]
+Topic = Literal["pci", "kernel", "nodes", "driver", "spec", "engine", "selinux", "systemd", "kubelet"]
 
 RUN_AS_ROOT = Remedy("run it as root")
 NOT_RECORDED = "not recorded in the snapshot"

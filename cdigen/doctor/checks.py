@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cdigen.diagnosis import unread
 from cdigen.doctor.driver import check_driver
 from cdigen.doctor.kernel import check_kernel
+from cdigen.doctor.kubelet import OUR_PLUGIN, check_kubelet
 from cdigen.doctor.nodes import check_nodes
 from cdigen.doctor.pci import check_pci
 from cdigen.doctor.platform import check_platform, is_on_pci
@@ -51,6 +52,7 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
             for line in spec_lines
         )
     said = {(line.code, line.message, line.remedy) for line in driver_lines}
+    kubelet_lines = check_kubelet(context)
     if is_on_pci(context):
         hardware = (*check_pci(context), *check_kernel(context), *check_nodes(context))
     else:
@@ -74,6 +76,8 @@ def diagnose(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
                 context,
                 answers[len(programs)] if answers and units else None,
                 has_ours=any(spec.author == "cdigen" for spec in specs),
+                has_pod=any(line.code in OUR_PLUGIN for line in kubelet_lines),
             )
         ),
+        *kubelet_lines,
     )

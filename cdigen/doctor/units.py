@@ -40,13 +40,16 @@ def units_command(context: Context) -> tuple[str, ...] | None:
     return (place, "show", "--no-pager", f"--property={_PROPERTIES}", "--", *OURS, *VENDORS_UNITS)
 
 
-def check_units(context: Context, answer: Answer | None, *, has_ours: bool) -> tuple[Diagnosis, ...]:
+def check_units(
+    context: Context, answer: Answer | None, *, has_ours: bool, has_pod: bool = False
+) -> tuple[Diagnosis, ...]:
     """Return a line for each of our units, and for the vendor's where they are enabled.
 
     Args:
         context: the host.
         answer: of the command of `units_command`; None where it was not run.
         has_ours: whether there is a spec of cdigen's, which the vendor's service would hide.
+        has_pod: whether cdigen runs as a pod of Kubernetes here, so that the spec is renewed without units.
     """
     if answer is None:
         if context.runner is None:
@@ -65,7 +68,8 @@ def check_units(context: Context, answer: Answer | None, *, has_ours: bool) -> t
         look = run("systemctl status cdigen.service")
         return (diagnosis("systemd", "systemctl", "unknown", "systemctl-failed", answer.failure, look),)
     units = parse_units(answer.output)
-    found = [_judge_ours(name, units.get(name, {})) for name in OURS]
+    installed = [name for name in OURS if units.get(name, {}).get("LoadState") == "loaded"]
+    found = [_judge_ours(name, units.get(name, {})) for name in (installed if has_pod else OURS)]
     enabled = [name for name in VENDORS_UNITS if units.get(name, {}).get("UnitFileState") in _ENABLED]
     if enabled:
         message = (

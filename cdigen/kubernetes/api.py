@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 VERSION = "v1beta1"
 REGISTER = f"/{VERSION}.Registration/Register"
 SERVICE = f"{VERSION}.DevicePlugin"
-DIRECTORY = "/var/lib/kubelet/device-plugins"
-KUBELET_SOCKET = "kubelet.sock"
 
 HEALTHY, UNHEALTHY = "Healthy", "Unhealthy"
 MAX_ID = 63

@@ -8,11 +8,11 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from cdigen.catalog.kubelet import KUBELET_SOCKET
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
 from cdigen.discover.pci_places import find_pci_places
 from cdigen.errors import CdigenError, one_line
 from cdigen.host.changes import ChangesError, DirectoryChanges
-from cdigen.kubernetes.api import KUBELET_SOCKET
 from cdigen.kubernetes.devices import Offer, find_offer, read_specs_of
 from cdigen.kubernetes.health import find_unhealthy
 from cdigen.kubernetes.plugin import Plugin, RegisterError

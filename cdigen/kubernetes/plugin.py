@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import grpc
 import grpc.aio
 
+from cdigen.catalog.kubelet import OURS, SUFFIX
 from cdigen.errors import FileError, ParseError, UsageError, one_line
 from cdigen.kubernetes.allocation import choose_near
 from cdigen.kubernetes.api import (
@@ -74,7 +75,7 @@ class Plugin:
             UsageError: the socket's path would be longer than a socket's can be.
         """
         self.resource = resource
-        self._endpoint = f"cdigen-{resource.replace('/', '-')}.sock"
+        self._endpoint = f"{OURS}{resource.replace('/', '-')}{SUFFIX}"
         self.socket = os.path.join(directory, self._endpoint)
         if len(os.fsencode(self.socket)) > _MAX_SOCKET_PATH:
             raise UsageError(

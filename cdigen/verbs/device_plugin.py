@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from cdigen.catalog.kubelet import DIRECTORY
 from cdigen.errors import FileError, UsageError, one_line
 from cdigen.options.duration import parse_duration
 from cdigen.options.shared import HOST_OPTIONS, MIG_STRATEGY, with_options
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from cdigen.kubernetes.daemon import Settings
     from cdigen.kubernetes.resources import MigStrategy
 
-_DIRECTORY = "/var/lib/kubelet/device-plugins"
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _QUALIFIED = re.compile(rf"[a-z0-9](?:[a-z0-9.-]{{0,251}}[a-z0-9])?/{_NAME}")
 
@@ -37,7 +37,7 @@ _QUALIFIED = re.compile(rf"[a-z0-9](?:[a-z0-9.-]{{0,251}}[a-z0-9])?/{_NAME}")
 @click.option(
     "--plugin-dir",
     metavar="DIR",
-    default=_DIRECTORY,
+    default=DIRECTORY,
     show_default=True,
     help="The kubelet's directory of sockets.",
 )
