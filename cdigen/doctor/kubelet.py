@@ -1,8 +1,8 @@
 """The device plugins that a kubelet has: whose they are, and whether two serve one resource.
 
 Sources: kubernetes/kubelet, pkg/apis/deviceplugin/v1beta1/constants.go, for the directory; the vendor's plugin names
-its sockets nvidia-<resource>.sock (NVIDIA/k8s-device-plugin, internal/plugin/server.go). Of a resource that is registered
-twice the later plugin counts (kubernetes, pkg/kubelet/cm/devicemanager).
+its sockets nvidia-<resource>.sock (NVIDIA/k8s-device-plugin, internal/plugin/server.go). Of a resource that is
+registered twice the later plugin counts (kubernetes, pkg/kubelet/cm/devicemanager).
 """
 
 from __future__ import annotations

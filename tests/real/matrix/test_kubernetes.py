@@ -7,14 +7,15 @@ import subprocess
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from cdigen.parse.document import parse_document
 from tests.kubernetes.background import wait_until
 from tests.kubernetes.kubelet import Kubelet
 from tests.real.conftest import skipped_where_unavailable
-from tests.real.container import BuiltImage, built_image
+from tests.real.container import CHECKOUT, BuiltImage, built_image
 from tests.real.engines import container_command
 from tests.real.hardware import GPUS
 from tests.real.matrix.engines import ROWS, Start
@@ -22,7 +23,7 @@ from tests.real.matrix.images import KINDS
 from tests.real.process import command_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.real.make_driver import HostTree
     from tests.real.matrix.engines import Row
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 GPU = "nvidia.com/gpu"
 CONTAINERD = [row for row in ROWS if row.name.startswith("containerd")]
-CLOSED = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
-SOCKETS = "/var/lib/kubelet/device-plugins"
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +46,37 @@ def built() -> Iterator[BuiltImage]:
 
 @contextmanager
 def pod_container(
-    built: BuiltImage, place: Path, name: str, arguments: Sequence[str], volumes: Sequence[str]
+    built: BuiltImage, place: Path, name: str, more: Sequence[str], volumes: Mapping[str, str], beside: Sequence[str]
 ) -> Iterator[Path]:
-    """Run cdigen in its image, read-only and without any capability; give the file with what it says."""
+    """Run a container of the DaemonSet as its manifest says; give the file with what it says.
+
+    Args:
+        built: cdigen's image.
+        place: a directory for what it takes.
+        name: the container's.
+        more: further arguments.
+        volumes: the directories of this machine that stand for those of the manifest's volumes, by name.
+        beside: further volumes, as podman has them.
+    """
     specs, empty, said = (place / f"{name}-{what}" for what in ("specs", "empty", "said"))
     specs.mkdir()
     empty.mkdir()
-    options = (*CLOSED, "--tmpfs=/tmp", *(f"--volume={volume}" for volume in volumes))
-    entry = built.config["config"]["Entrypoint"]
-    command = container_command(
-        "crun", built.root, specs, empty, [], [*entry, *arguments], options=options, seconds=600
-    )
+    [container] = [one for one in manifest()["spec"]["template"]["spec"]["containers"] if one["name"] == name]
+    mounts = [
+        f"{volumes[mount['name']]}:{mount['mountPath']}{':ro' if mount.get('readOnly') else ''}"
+        for mount in container["volumeMounts"]
+        if mount["name"] in volumes
+    ]
+    context = container["securityContext"]
+    assert context == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    closed = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
+    options = (*closed, *(f"--volume={volume}" for volume in (*mounts, *beside)))
+    argv = [*built.config["config"]["Entrypoint"], *container["args"], *more]
+    command = container_command("crun", built.root, specs, empty, [], argv, options=options, seconds=600)
     with said.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=command_environment())
     try:
@@ -69,50 +88,31 @@ def pod_container(
         process.wait()
 
 
+def manifest() -> dict[str, Any]:
+    """Return the DaemonSet."""
+    return cast("dict[str, Any]", parse_document((CHECKOUT / "deploy/base/daemonset.yaml").read_bytes()))
+
+
 @pytest.fixture(scope="module")
 def node(built: BuiltImage, driver_debian: HostTree) -> Iterator[tuple[Kubelet, Path]]:
     """Give a kubelet, and the directory of specs, of a node on which cdigen's two containers run."""
     tree = str(driver_debian.root)
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="node-")))
-        for name in ("specs", "run"):
+        volumes = {"host": "/", "sockets": f"{place}/sockets"}
+        for name in ("specs", "run-specs", "status"):
             (place / name).mkdir()
+            volumes[name] = f"{place}/{name}"
         kubelet = Kubelet(place / "sockets")
         kubelet.start()
         stack.callback(kubelet.stop)
-        roots = (
-            f"--driver-root={tree}",
-            f"--dev-root={tree}",
-            f"--procfs=/host{tree}/proc",
-            f"--sysfs=/host{tree}/sys",
-        )
-        watch = stack.enter_context(
-            pod_container(
-                built,
-                place,
-                "watch",
-                ("watch", "--host-root=/host", *roots, "--status=/run/cdigen/watch.json", "--additional-gids=never"),
-                ("/:/host:ro", f"{place}/specs:/host/etc/cdi", f"{place}/run:/run/cdigen"),
-            )
-        )
+        # The tree stands for the host's driver, kernel and devices, which this machine does not have.
+        kernel = (f"--procfs=/host{tree}/proc", f"--sysfs=/host{tree}/sys")
+        more = (f"--driver-root={tree}", f"--dev-root={tree}", *kernel, "--additional-gids=never")
+        watch = stack.enter_context(pod_container(built, place, "watch", more, volumes, ()))
         wait_until((place / "specs/nvidia.yaml").exists, watch.read_text)
-        stack.enter_context(
-            pod_container(
-                built,
-                place,
-                "plugin",
-                (
-                    *("device-plugin", "--host-root=/host", f"--procfs=/host{tree}/proc", f"--sysfs=/host{tree}/sys"),
-                    *("--status=/run/cdigen/watch.json", "--no-xids"),
-                ),
-                (
-                    f"{place}/specs:/host/etc/cdi:ro",
-                    *(f"{tree}/{name}:/host{tree}/{name}:ro" for name in ("dev", "proc", "sys")),
-                    f"{place}/run:/run/cdigen:ro",
-                    f"{place}/sockets:{SOCKETS}",
-                ),
-            )
-        )
+        beside = [f"{tree}/{name}:/host{tree}/{name}:ro" for name in ("dev", "proc", "sys")]
+        stack.enter_context(pod_container(built, place, "device-plugin", kernel, volumes, beside))
         yield kubelet, place / "specs"
 
 
@@ -122,7 +122,7 @@ def test_the_plugin_offers_what_watch_has_written_and_says_that_it_is_true(node:
     found = plugin.wait(lambda found: len(found) == len(GPUS) and {one[1] for one in found} == {"Healthy"})
 
     assert [name for name, _, _ in found] == [gpu.uuid for gpu in GPUS]
-    assert json.loads((specs.parent / "run/watch.json").read_text())["state"] == "true"
+    assert json.loads((specs.parent / "status/watch.json").read_text())["state"] == "true"
 
 
 @pytest.mark.parametrize("row", CONTAINERD, ids=lambda row: row.name)
