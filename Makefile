@@ -108,6 +108,10 @@ bench: packages $(VENV)/installed ## Measure time and memory on the real driver,
 bench-start: packages $(VENV)/installed ## Measure what a spec adds to a container's start, with runc and crun (as root)
 	$(RUN)python -m tests.bench.start
 
+.PHONY: bench-kubernetes
+bench-kubernetes: $(VENV)/installed ## Measure watch and device-plugin: memory, waking, the first list, Allocate (as root)
+	@$(RUN)python -m tests.bench.kubernetes
+
 .PHONY: mutate
 mutate: $(VENV)/installed ## Change the code and see which changes no test notices; PACKAGES="plan cdi" and SAMPLE=100 make it shorter
 	$(RUN)python -m tests.mutation --sample $(SAMPLE) $(PACKAGES)

@@ -39,6 +39,7 @@ TOP_LEVEL = {
     ".gitignore",
     "systemd",
     "docs",
+    "deploy",
     "packaging",
 }
 OF_A_MACHINE = re.compile(
