@@ -127,7 +127,7 @@ fuzz: .venv-fuzz/installed ## Look for inputs that break a reader of foreign byt
 	@touch $@
 
 .PHONY: container
-container: $(VENV)/installed ## Build cdigen's image from the commit that is checked out; NAME=registry/cdigen:tag names it (as root, or rootless)
+container: $(VENV)/installed ## Build cdigen's image from the commit that is checked out; NAME=registry/cdigen:tag names it (as root)
 	@$(if $(filter 0,$(shell id -u)),missing=$$(for p in $(CONTAINER_PACKAGES); do \
 	  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || echo $$p; done); \
 	if [ -n "$$missing" ]; then apt-get -qq update; $(APT) $$missing; fi)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from cdigen.records import Record
 from cdigen.report import say, say_findings
 from cdigen.session.target import open_session
 from cdigen.specs.files_present import nodes_of
+from cdigen.watch.signals import on_end
 from cdigen.watch.status import read_status
 from cdigen.wording import count
 
@@ -109,8 +109,7 @@ class Daemon:
             ended.set()
             self._woken.set()
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, end)
+        on_end(loop, end)
         self._listen(loop)
         try:
             while not ended.is_set():

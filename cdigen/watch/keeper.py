@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from cdigen.session.target import open_session
 from cdigen.specs.outputs import root_of
 from cdigen.watch.child import Ran, run_verb
 from cdigen.watch.fingerprint import Facts, find_waking, look_at_host, look_at_specs
+from cdigen.watch.signals import on_end
 from cdigen.watch.status import Status, judge_run, write_status
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ class Keeper:
             FileError: the status cannot be written.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, self._end)
+        on_end(loop, self._end)
         self._listen(loop)
         try:
             while not self._ended.is_set():

@@ -40,18 +40,21 @@ class Background:
 
 
 @contextmanager
-def running(place: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> Iterator[Background]:
+def running(
+    place: Path, *arguments: str | Path, env: dict[str, str] | None = None, before: tuple[str, ...] = ()
+) -> Iterator[Background]:
     """Run the program; it is killed if it still runs in the end.
 
     Args:
         place: a directory for what it says.
         arguments: its command line.
         env: further environment variables.
+        before: a command that runs it, such as nohup.
     """
     said = place / f"said-{time.monotonic_ns()}"
     with said.open("wb") as file:
         process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)], stderr=file, stdout=file, env=environment(**(env or {}))
+            [*before, *COMMAND, *map(str, arguments)], stderr=file, stdout=file, env=environment(**(env or {}))
         )
     try:
         yield Background(process, said)

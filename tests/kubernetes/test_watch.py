@@ -179,6 +179,17 @@ def test_it_ends_at_once_also_in_the_middle_of_a_run(watched: Watched, number: i
         assert run_ids(str(watched.root)) == []
 
 
+def test_what_nohup_ignores_does_not_end_it(watched: Watched) -> None:
+    watched.make()
+    arguments = ("watch", "--host-root", watched.root, "--status", watched.status)
+    with running(watched.place, *arguments, before=("nohup",)) as background:
+        watched.wait_for_state("true")
+        background.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert background.process.poll() is None
+        assert background.end() == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -21,7 +21,12 @@ VERSIONS = ("1.28", "1.31", "1.34", "1.37")
 BUILT = sorted(path.parent for path in DEPLOY.glob("*/**/kustomization.yaml") if "components" not in path.parts)
 COMPONENTS = sorted(path.parent.name for path in DEPLOY.glob("components/*/kustomization.yaml"))
 ONLY_FROM = {"recursive-read-only": "1.34"}
-TOGETHER = [[], *([name] for name in COMPONENTS), ["gpu-operator-driver", "labels", "mig", "nfd", "xids"]]
+TOGETHER = [
+    [],
+    *([name] for name in COMPONENTS),
+    ["gpu-operator-driver", "labels", "mig", "nfd", "selinux", "xids"],
+    ["run-cdi", "mig", "selinux"],
+]
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +141,9 @@ def test_rights_are_least(combined: list[dict[str, Any]], request: pytest.Fixtur
                 "capabilities": {"drop": ["ALL"]},
             }
         written = {mount["name"] for mount in container["volumeMounts"] if not mount.get("readOnly")}
-        assert written <= (
-            {
-                "specs",
-                "status",
-                "tmp",
-                *({"features"} if "labels" in names else ()),
-                *({"dev"} if "mig" in names else ()),
-            }
-            if container["name"] == "watch"
-            else {"sockets"}
-        )
+        if container["name"] == "device-plugin":
+            assert written == {"sockets"}
+        else:
+            specs = "run-specs" if "run-cdi" in names else "specs"
+            more = {"features": "labels", "dev": "mig"}
+            assert written == {specs, "status", "tmp", *(name for name, why in more.items() if why in names)}
