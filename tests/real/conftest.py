@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.real.cache import cache_dir
+from tests.real.container import BuiltImage, built_image
 from tests.real.engines import ENGINES, Engine, require_engine
 from tests.real.make_driver import HostTree, make_host, read_package_files
 from tests.real.make_images import make_image
@@ -91,3 +92,15 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     with skipped_where_unavailable():
         require_engine(chosen)
     return chosen
+
+
+@pytest.fixture(scope="session")
+def built() -> Iterator[BuiltImage]:
+    """Return cdigen's own image, built of this checkout."""
+    with skipped_where_unavailable():
+        context = built_image()
+        image = context.__enter__()
+    try:
+        yield image
+    finally:
+        context.__exit__(None, None, None)

@@ -11,27 +11,15 @@ import pytest
 from tests.cli.conftest import FIXTURES
 from tests.cli.program import run_program
 from tests.hosts import Entries, minimal_entries, moved, text, write_tree
-from tests.real.conftest import skipped_where_unavailable
 from tests.real.container import CHECKOUT, BuiltImage, built_image
 from tests.real.engines import run_in_container
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 _MEBIBYTES = 100
-
-
-@pytest.fixture(scope="module")
-def built() -> Iterator[BuiltImage]:
-    with skipped_where_unavailable():
-        context = built_image()
-        image = context.__enter__()
-    try:
-        yield image
-    finally:
-        context.__exit__(None, None, None)
 
 
 def in_container(

@@ -15,7 +15,7 @@ from cdigen.parse.document import parse_document
 from tests.kubernetes.background import wait_until
 from tests.kubernetes.kubelet import Kubelet
 from tests.real.conftest import skipped_where_unavailable
-from tests.real.container import CHECKOUT, BuiltImage, built_image
+from tests.real.container import CHECKOUT, BuiltImage
 from tests.real.engines import container_command
 from tests.real.hardware import GPUS
 from tests.real.matrix.engines import ROWS, Start
@@ -31,17 +31,6 @@ if TYPE_CHECKING:
 
 GPU = "nvidia.com/gpu"
 CONTAINERD = [row for row in ROWS if row.name.startswith("containerd")]
-
-
-@pytest.fixture(scope="module")
-def built() -> Iterator[BuiltImage]:
-    with skipped_where_unavailable():
-        context = built_image()
-        image = context.__enter__()
-    try:
-        yield image
-    finally:
-        context.__exit__(None, None, None)
 
 
 @contextmanager
