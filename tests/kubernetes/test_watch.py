@@ -171,6 +171,7 @@ def test_it_ends_at_once_also_in_the_middle_of_a_run(watched: Watched, number: i
     watched.make()
     with watched.run("--wait", "10min") as background:
         (watched.root / "dev/nvidiactl").unlink()
+        wait_until(lambda: len(run_ids(str(watched.root))) == 2, lambda: background.said)
         time.sleep(0.5)
         began = time.monotonic()
         assert background.end(number) == 0
