@@ -217,11 +217,8 @@ class Daemon:
             return {device.id: status.message for device in offer.devices}
         unhealthy = find_unhealthy(views, offer.devices, offer.specs, places, with_files=status is None)
         if self._xids is not None:
-            self._xids.forget_absent({place.bdf for place in places.values()})
-            for device in offer.devices:
-                reason = self._xids.reason(None if device.place is None else device.place.bdf)
-                if reason:
-                    unhealthy.setdefault(device.id, reason)
+            present = {place.bdf for place in places.values()}
+            unhealthy = self._xids.find_failed(offer.devices, present) | unhealthy
         return unhealthy
 
     @staticmethod

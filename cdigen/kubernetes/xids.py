@@ -16,7 +16,9 @@ from cdigen.parse.kmsg import parse_kernel_message, parse_xid, says_module_loade
 from cdigen.report import say
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
+
+    from cdigen.kubernetes.devices import OfferedDevice
 
 KMSG = "/dev/kmsg"
 
@@ -95,20 +97,25 @@ class XidLog:
             what = f" ({row.what})" if row is not None else ""
             say("note", f"GPU {xid.device}: Xid {xid.number}{what}; the GPU is offered as before")
 
-    def forget_absent(self, present: Collection[str]) -> None:
-        """Forget what was said of GPUs that are not there: one that comes back is another matter.
+    def find_failed(self, devices: Iterable[OfferedDevice], present: Collection[str]) -> dict[str, str]:
+        """Return why devices are no good, a clause for each, by ID.
 
         Args:
-            present: the PCI addresses of those that the driver lists.
+            devices: those that are offered.
+            present: the PCI addresses of the GPUs that the driver lists. What was said of others is forgotten: one that
+                comes back is another matter.
         """
-        there = {bdf.rpartition(".")[0] for bdf in present}
-        for device in [device for device in self._failed if device not in there]:
-            del self._failed[device]
-
-    def reason(self, bdf: str | None) -> str:
-        """Return why a GPU is no good, a clause; "" if it is."""
-        return self._failed.get((bdf or "").rpartition(".")[0], "")
+        there = {_device_of(bdf) for bdf in present}
+        self._failed = {device: reason for device, reason in self._failed.items() if device in there}
+        at = ((device.id, device.place) for device in devices)
+        reasons = {name: self._failed.get(_device_of(place.bdf), "") for name, place in at if place is not None}
+        return {name: reason for name, reason in reasons.items() if reason}
 
     def close(self) -> None:
         """Read no more."""
         os.close(self.fd)
+
+
+def _device_of(bdf: str) -> str:
+    """Return a PCI address without its function, as the driver's reports have it."""
+    return bdf.rpartition(".")[0]

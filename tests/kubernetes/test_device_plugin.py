@@ -62,9 +62,9 @@ class Node:
         return run_program("generate", "--host-root", self.root, *options)
 
     @contextmanager
-    def plugin(self, *options: str, env: dict[str, str] | None = None) -> Iterator[Background]:
+    def plugin(self, *options: str, before: tuple[str, ...] = ()) -> Iterator[Background]:
         arguments = ("device-plugin", "--host-root", self.root, "--plugin-dir", self.kubelet.directory)
-        with running(self.place, *arguments, "--no-xids", *options, env=env) as background:
+        with running(self.place, *arguments, "--no-xids", *options, before=before) as background:
             yield background
 
     def write(self, path: str, content: str) -> None:
@@ -435,6 +435,28 @@ def test_a_thousand_devices(node: Node) -> None:
         ids = [one for one, _, _ in plugin.wait(healthy(1000))]
         assert plugin.prefer(ids, 8) == ids[:8]
         assert plugin.allocate(ids) == [[f"{GPU}={one}" for one in ids]]
+
+
+NO_INOTIFY = ("unshare", "--user", "--map-root-user", "sh", "-c")
+"""What runs a command in a namespace in which it may not have a single inotify."""
+
+
+def test_without_inotify_the_clock_does_it(node: Node) -> None:
+    node.make()
+    node.kubelet.start()
+    script = 'echo 0 >/proc/sys/user/max_inotify_instances && exec "$@"'
+    with node.plugin("--interval", "1s", before=(*NO_INOTIFY, script, "sh")) as background:
+        node.kubelet.plugin(GPU).wait(healthy(4))
+        assert (
+            "cdigen: note: changes of files wake nobody: Too many open files; raise fs.inotify.max_user_instances; they"
+            " are looked at every 1 s\n"
+        ) in background.said
+        node.kubelet.stop()
+        node.kubelet.start()
+        plugin = node.kubelet.plugin(GPU, number=2)
+        plugin.wait(healthy(4))
+        (node.root / "dev/nvidia1").unlink()
+        plugin.wait(lambda found: found[1][1] == "Unhealthy")
 
 
 def test_what_watch_says_of_the_spec_counts(node: Node) -> None:

@@ -88,6 +88,13 @@ def test_every_combination_is_what_kubernetes_takes(
             kubernetes_validate.validate(one, version, strict=True)
 
 
+def test_the_document_names_the_image_as_it_stands_there(kubectl: Path) -> None:
+    made = kustomize(kubectl, DEPLOY / "base").decode()
+    [command] = [line for line in (CHECKOUT / "docs/kubernetes.md").read_text().splitlines() if "| sed " in line]
+
+    assert made.count(f"image: {command.split('#')[1]}\n") == 2
+
+
 def test_a_field_that_there_is_not_would_be_noticed(kubectl: Path) -> None:
     found = daemonset(documents(kubectl, DEPLOY / "base"))
     found["spec"]["template"]["spec"]["containers"][0]["securityContext"]["readOnly"] = True
@@ -135,15 +142,16 @@ def test_rights_are_least(combined: list[dict[str, Any]], request: pytest.Fixtur
         context = container["securityContext"]
         assert context["readOnlyRootFilesystem"] is True
         if not privileged[container["name"]]:
+            is_maker = container["name"] == "watch" and "nodes" in names
             assert context == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
+                "capabilities": {"drop": ["ALL"], **({"add": ["MKNOD", "CHOWN"]} if is_maker else {})},
             }
         written = {mount["name"] for mount in container["volumeMounts"] if not mount.get("readOnly")}
         if container["name"] == "device-plugin":
             assert written == {"sockets"}
         else:
             specs = "run-specs" if "run-cdi" in names else "specs"
-            more = {"features": "labels", "dev": "mig"}
-            assert written == {specs, "status", "tmp", *(name for name, why in more.items() if why in names)}
+            more = {"labels": "features", "mig": "dev", "nodes": "dev"}
+            assert written == {specs, "status", "tmp", *(name for why, name in more.items() if why in names)}
