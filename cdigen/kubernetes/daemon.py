@@ -14,7 +14,7 @@ from cdigen.errors import CdigenError, one_line
 from cdigen.host.changes import ChangesError, DirectoryChanges
 from cdigen.kubernetes.devices import Offer, find_offer, read_specs_of
 from cdigen.kubernetes.health import find_unhealthy
-from cdigen.kubernetes.plugin import Plugin, RegisterError
+from cdigen.kubernetes.plugin import Plugin, RegisterError, socket_of
 from cdigen.kubernetes.resources import choose_resources
 from cdigen.kubernetes.xids import KMSG, XidLog
 from cdigen.notes import Notes
@@ -77,7 +77,12 @@ class Daemon:
     """Serves until it is told to end."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take the settings; nothing is opened yet."""
+        """Take the settings; nothing is opened yet.
+
+        Raises:
+            UsageError: no socket can be in the kubelet's directory.
+        """
+        socket_of(settings.resource, settings.directory)
         self._settings = settings
         self._kubelet = os.path.join(settings.directory, KUBELET_SOCKET)
         self._plugins: dict[str, Plugin] = {}
@@ -88,7 +93,9 @@ class Daemon:
         self._seen: tuple[Content, ...] = ()
         self._places: Mapping[int, PciPlace] = {}
         self._offer = Offer(devices=(), specs={}, findings=())
-        self._said: set[Finding | str] = set()
+        self._findings: tuple[Finding, ...] = ()
+        self._noted: set[str] = set()
+        self._trouble = ""
         self._changes: DirectoryChanges | None = None
         self._xids: XidLog | None = None
 
@@ -167,13 +174,11 @@ class Daemon:
         try:
             look = self._look()
         except CdigenError as error:
-            self._say_once("error", str(error))
+            self._say_trouble("error", str(error))
             self._why_not = error.message
             return self._settings.interval
-        for finding in look.findings:
-            if finding not in self._said:
-                say_findings([finding])
-        self._said = {*look.findings, *(said for said in self._said if isinstance(said, str))}
+        say_findings(finding for finding in look.findings if finding not in self._findings)
+        self._findings = look.findings
         await self._serve(look)
         is_told = await self._register()
         if is_told:
@@ -227,9 +232,12 @@ class Daemon:
         return bool(ids) and all(name in look.unhealthy for name in ids)
 
     async def _serve(self, look: _Look) -> None:
-        """Have a server for each resource, with an empty list where its devices are gone, or the kubelet keeps them."""
-        for resource in look.resources:
-            if resource not in self._plugins:
+        """Have a server for each resource that has had a device, with an empty list where these are gone.
+
+        Not for one without: another plugin may serve it, and the kubelet would believe us.
+        """
+        for resource, devices in look.resources.items():
+            if devices and resource not in self._plugins:
                 self._plugins[resource] = Plugin(resource, self._settings.directory)
         for resource, plugin in self._plugins.items():
             devices = look.resources.get(resource, ())
@@ -251,7 +259,7 @@ class Daemon:
             found = os.stat(self._kubelet)
         except OSError as error:
             self._why_not = f"no kubelet at {one_line(self._kubelet)}: {error.strerror}"
-            self._say_once("note", f"{self._why_not}; waiting for it")
+            self._say_trouble("note", f"{self._why_not}; waiting for it")
             return False
         kubelet = (found.st_dev, found.st_ino, found.st_ctime_ns)
         for resource, plugin in self._plugins.items():
@@ -261,11 +269,11 @@ class Daemon:
                 await plugin.register(self._kubelet)
             except RegisterError as error:
                 self._why_not = f"the kubelet does not take {resource}: {error}"
-                self._say_once("warning", self._why_not)
+                self._say_trouble("warning", self._why_not)
                 return False
             self._registered[resource] = kubelet
             say("", f"registered {resource} with the kubelet")
-        self._said -= {said for said in self._said if isinstance(said, str)}
+        self._trouble = ""
         self._retry = _FIRST_RETRY
         return True
 
@@ -274,8 +282,14 @@ class Daemon:
         return wait
 
     def _say_once(self, level: str, message: str) -> None:
-        if message not in self._said:
-            self._said.add(message)
+        if message not in self._noted:
+            self._noted.add(message)
+            say(level, message)
+
+    def _say_trouble(self, level: str, message: str) -> None:
+        """Say what keeps us from our work, once until it is another thing or was over in between."""
+        if message != self._trouble:
+            self._trouble = message
             say(level, message)
 
 

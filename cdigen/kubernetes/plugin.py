@@ -56,6 +56,22 @@ class RegisterError(Exception):
     """The kubelet did not take the plugin; the message is the reason."""
 
 
+def socket_of(resource: str, directory: str) -> str:
+    """Return the path of a resource's socket in the kubelet's directory.
+
+    Raises:
+        UsageError: it would be longer than a socket's can be.
+    """
+    path = os.path.join(directory, f"{OURS}{resource.replace('/', '-')}{SUFFIX}")
+    if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
+        raise UsageError(
+            f"--plugin-dir {one_line(directory)}: a socket in it has a path of more than {_MAX_SOCKET_PATH} bytes",
+            hint="mount the kubelet's directory at a shorter path",
+            code="invalid-value",
+        )
+    return path
+
+
 class Plugin:
     """The server of one resource. Its list is empty at first.
 
@@ -75,14 +91,7 @@ class Plugin:
             UsageError: the socket's path would be longer than a socket's can be.
         """
         self.resource = resource
-        self._endpoint = f"{OURS}{resource.replace('/', '-')}{SUFFIX}"
-        self.socket = os.path.join(directory, self._endpoint)
-        if len(os.fsencode(self.socket)) > _MAX_SOCKET_PATH:
-            raise UsageError(
-                f"--plugin-dir {one_line(directory)}: a socket in it has a path of more than {_MAX_SOCKET_PATH} bytes",
-                hint="mount the kubelet's directory at a shorter path",
-                code="invalid-value",
-            )
+        self.socket = socket_of(resource, directory)
         self._devices: dict[str, OfferedDevice] = {}
         self._unhealthy: Mapping[str, str] = {}
         self._list = EMPTY
@@ -159,7 +168,9 @@ class Plugin:
         async with grpc.aio.insecure_channel(f"unix:{kubelet}", options=_OPTIONS) as channel:
             call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(REGISTER)
             try:
-                await call(encode_register_request(self._endpoint, self.resource), timeout=_REGISTER_SECONDS)
+                await call(
+                    encode_register_request(os.path.basename(self.socket), self.resource), timeout=_REGISTER_SECONDS
+                )
             except grpc.aio.AioRpcError as error:
                 raise RegisterError(one_line(str(error.details() or error.code().name))) from error
 

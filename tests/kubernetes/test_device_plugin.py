@@ -248,15 +248,16 @@ def test_a_new_spec_is_a_new_list_at_once_and_none_an_empty_one(node: Node) -> N
         plugin.wait(healthy(4))
 
 
-def test_without_a_spec_it_waits_for_one(node: Node) -> None:
+def test_without_a_spec_nothing_is_registered_until_there_is_one(node: Node) -> None:
     write_tree(node.root, minimal_entries(), FIXTURES)
     (node.root / "etc/cdi").mkdir(parents=True)
     node.kubelet.start()
-    with node.plugin("--interval", "1h"):
-        plugin = node.kubelet.plugin(GPU)
-        plugin.wait(lambda found: not found)
+    with node.plugin("--interval", "1h") as background:
+        background.wait_for("so nothing is offered until one is written")
+        time.sleep(0.5)
+        assert node.kubelet.registered == []
         assert node.generate().code == 0
-        plugin.wait(healthy(1))
+        node.kubelet.plugin(GPU).wait(healthy(1))
 
 
 def test_a_spec_with_hooks_is_not_offered(node: Node) -> None:
@@ -272,8 +273,9 @@ def test_a_spec_with_hooks_is_not_offered(node: Node) -> None:
     node.write("/etc/cdi/vendors.json", json.dumps(spec))
     node.kubelet.start()
     with node.plugin() as background:
-        node.kubelet.plugin(GPU).wait(lambda found: not found)
         background.wait_for("/etc/cdi/vendors.json has hooks, which run at every container's start")
+        time.sleep(0.5)
+        assert node.kubelet.registered == []
 
 
 def mig_host() -> Entries:
