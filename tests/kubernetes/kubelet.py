@@ -114,10 +114,10 @@ class Kubelet:
         self._news = threading.Condition()
         self._server: grpc.Server | None = None
 
-    def start(self) -> None:
-        """Start as after a boot or a restart: with an empty directory."""
+    def start(self, *, empties: bool = True) -> None:
+        """Start as after a boot or a restart: with an empty directory, but for a kubelet that leaves it as it is."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        for place in self.directory.iterdir():
+        for place in self.directory.iterdir() if empties else ():
             place.unlink()
         server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
         handler: Any = grpc.unary_unary_rpc_method_handler(

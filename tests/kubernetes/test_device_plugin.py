@@ -127,9 +127,9 @@ def test_a_kubelet_that_comes_late_or_again_is_told_anew(node: Node) -> None:
         background.wait_for("waiting for it")
         node.kubelet.start()
         node.kubelet.plugin(GPU).wait(healthy(4))
-        for number in (2, 3):
+        for number, empties in ((2, True), (3, False), (4, True)):
             node.kubelet.stop()
-            node.kubelet.start()
+            node.kubelet.start(empties=empties)
             node.kubelet.plugin(GPU, number=number).wait(healthy(4))
         assert background.end() == 0
 
