@@ -92,9 +92,14 @@ def stdout_error(error: OSError) -> FileError:
 
 def emit_json(command: str, fields: dict[str, object]) -> None:
     """Write the report of `command` as one JSON document; see `emit`."""
+    _write(json_text(command, fields))
+
+
+def json_text(command: str, fields: dict[str, object]) -> str:
+    """Return the report of `command` as one JSON document."""
     import json
 
-    _write(json.dumps({"report": command, **fields}, indent=2) + "\n")
+    return json.dumps({"report": command, **fields}, indent=2) + "\n"
 
 
 def emit_error(error: CdigenError) -> None:

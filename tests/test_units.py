@@ -21,7 +21,7 @@ pytestmark = pytest.mark.real  # pip downloads the build backend and the depende
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "systemd"
 SERVICES = sorted(path.name for path in SOURCES.glob("*.service"))
-UNITS = sorted(path.name for path in SOURCES.iterdir() if path.suffix in (".service", ".path", ".target"))
+UNITS = sorted(path.name for path in SOURCES.iterdir() if path.suffix in (".service", ".path", ".target", ".timer"))
 PYTHON = "/usr/bin/python3"
 MOST_EXPOSURE = 2.0
 
@@ -108,6 +108,7 @@ def test_only_what_makes_nodes_has_a_capability() -> None:
 
     assert capabilities == {
         "cdigen-nodes.service": ["CAP_MKNOD CAP_CHOWN"],
+        "cdigen-check.service": [""],
         "cdigen-refresh.service": [""],
         "cdigen.service": [""],
     }

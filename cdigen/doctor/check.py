@@ -11,6 +11,7 @@ from cdigen.doctor.specs import NO_DEVICE_FOUND, check_specs, is_about_one_of_se
 from cdigen.engines.engines import check_engines, find_programs, version_commands
 from cdigen.errors import one_line
 from cdigen.host import UNREADABLE
+from cdigen.records import Record
 from cdigen.specs.compare_host import check_truth
 
 if TYPE_CHECKING:
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from cdigen.specs.found import FoundSpec
 
 
-def check_written(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
+class Checked(Record):
+    """What was found of specs: lines, and the specs that were looked at."""
+
+    diagnoses: tuple[Diagnosis, ...]
+    specs: tuple[FoundSpec, ...]
+
+
+def check_written(context: Context, rebuild: Rebuild) -> Checked:
     """Return what is wrong with any spec that an engine takes NVIDIA's devices from, and a line for each that is true.
 
     A host without a driver and without a spec is right as it is.
@@ -36,11 +44,12 @@ def check_written(context: Context, rebuild: Rebuild) -> tuple[Diagnosis, ...]:
     if not (specs or has_module(views.system) or has_gpu_node(views.dev) or not is_on_pci(context)):
         wrong = [line for line in wrong if line.code != NO_DEVICE_FOUND]
         message = "no driver is loaded, and there is no spec for its devices"
-        return (*wrong, diagnosis("spec", "specs", "ok", "nothing-to-check", message))
-    return tuple(dict.fromkeys([*wrong, *truth]))
+        nothing = diagnosis("spec", "specs", "ok", "nothing-to-check", message)
+        return Checked(diagnoses=(*wrong, nothing), specs=specs)
+    return Checked(diagnoses=tuple(dict.fromkeys([*wrong, *truth])), specs=specs)
 
 
-def check_one(context: Context, spec: FoundSpec, rebuild: Rebuild, *, is_on_host: bool) -> tuple[Diagnosis, ...]:
+def check_one(context: Context, spec: FoundSpec, rebuild: Rebuild, *, is_on_host: bool) -> Checked:
     """Return what is wrong with one spec, or the line that it is true.
 
     Args:
@@ -55,7 +64,8 @@ def check_one(context: Context, spec: FoundSpec, rebuild: Rebuild, *, is_on_host
         lines, specs = _survey(context)
         here = {one_line(other.file.path) for other in specs if _is_same(context, other.file.path, path)}
         found += [line for line in lines if line.level != "ok" and here & {line.subject, *line.about}]
-    return tuple(dict.fromkeys([*found, *check_truth(context, spec, rebuild)]))
+    truth = check_truth(context, spec, rebuild)
+    return Checked(diagnoses=tuple(dict.fromkeys([*found, *truth])), specs=(spec,))
 
 
 def _survey(context: Context) -> tuple[tuple[Diagnosis, ...], tuple[FoundSpec, ...]]:

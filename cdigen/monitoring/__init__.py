@@ -1,0 +1,1 @@
+"""What a check found, as programs that watch hosts want to be told: a form each, with its exit code."""
