@@ -19,6 +19,7 @@ VERBS = {
     "diff": "Show what generate would change in a spec, entry by entry; with --facts, what has changed on the host.",
     "doctor": "Look at the whole chain from the GPU to the container, and say what to do where it is broken.",
     "explain": "Show why each entry of the spec is there, what it needs, and what was left out and why.",
+    "export": "Give devices to an engine that does not read CDI specs, by its own options or configuration.",
     "generate": "Scan the host, build its spec, validate and write it.",
     "inject": "Add devices to an OCI runtime configuration: a bundle's config.json, or - for standard input.",
     "labels": "Say what this node should be labelled with in Kubernetes.",

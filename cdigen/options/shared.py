@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from cdigen.catalog.modes import MODES
-from cdigen.errors import UsageError
+from cdigen.errors import UsageError, one_line
 from cdigen.options.duration import parse_duration
 
 if TYPE_CHECKING:
@@ -255,6 +256,21 @@ OUTPUT_OPTIONS = (
     ),
 )
 """What is written, where, and what is done before and besides."""
+DEVICES = click.option(
+    "--device",
+    "devices",
+    metavar="KIND=NAME",
+    multiple=True,
+    required=True,
+    help="Device of a spec, such as nvidia.com/gpu=0; repeatable.",
+)
+SPEC_DIRS = click.option(
+    "--spec-dir",
+    "spec_dirs",
+    metavar="DIR",
+    multiple=True,
+    help="Directory of specs; repeatable, a later one takes precedence.  [default: /etc/cdi and /var/run/cdi]",
+)
 MIG_STRATEGY = click.option(
     "--mig-strategy",
     type=click.Choice(("none", "single", "mixed")),
@@ -311,6 +327,15 @@ def given_words(context: click.Context, names: Collection[str]) -> list[str]:
             else:
                 words += [f"{option}={one}" for one in (value if isinstance(value, tuple) else (value,))]
     return words
+
+
+def check_device_names(names: Sequence[str]) -> None:
+    """Raise UsageError if a value of `DEVICES` is no qualified name."""
+    for name in names:
+        if not re.fullmatch(r"[^/=\s]+/[^/=\s]+=\S+", name):
+            raise UsageError(
+                f"--device {one_line(name)}: not a device", hint="name one as KIND=NAME, such as nvidia.com/gpu=0"
+            )
 
 
 def take_spec_file(name: str | None, spec: str | None) -> str | None:

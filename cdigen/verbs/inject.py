@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
@@ -10,13 +9,14 @@ import click
 
 from cdigen.cdi.render import render_json
 from cdigen.cdi.spec_dirs import DEFAULT_DIRECTORIES
-from cdigen.errors import DocumentError, ParseError, UsageError, one_line
+from cdigen.errors import DocumentError, ParseError, one_line
 from cdigen.findings import Remedy
 from cdigen.host.live import LiveHost
 from cdigen.host.view import View
 from cdigen.oci.bundle import open_config, write_elsewhere
 from cdigen.oci.config import find_config_violations
 from cdigen.oci.edits import apply_edits
+from cdigen.options.shared import DEVICES, SPEC_DIRS, check_device_names, with_options
 from cdigen.parse.document import parse_document
 from cdigen.read import is_descriptor, read_input
 from cdigen.report import emit_bytes, say
@@ -34,21 +34,7 @@ _MAKE_ONE = Remedy("make one with", ("runc spec",))
 
 
 @click.command("inject")
-@click.option(
-    "--device",
-    "devices",
-    metavar="KIND=NAME",
-    multiple=True,
-    required=True,
-    help="Device to inject, such as nvidia.com/gpu=0; repeatable.",
-)
-@click.option(
-    "--spec-dir",
-    "spec_dirs",
-    metavar="DIR",
-    multiple=True,
-    help="Directory of specs; repeatable, a later one takes precedence.  [default: /etc/cdi and /var/run/cdi]",
-)
+@with_options(DEVICES, SPEC_DIRS)
 @click.option(
     "-o",
     "--output",
@@ -65,12 +51,7 @@ def command(devices: tuple[str, ...], spec_dirs: tuple[str, ...], output: str | 
     A configuration keeps its owner and mode, but its group and others lose the right to write where another user owns
     it. Access control lists and other extended attributes are lost. A symbolic link in its place is refused.
     """
-    for name in devices:
-        if not re.fullmatch(r"[^/=\s]+/[^/=\s]+=\S+", name):
-            raise UsageError(
-                f"--device {one_line(name)}: not a device",
-                hint="name one as KIND=NAME, such as nvidia.com/gpu=0",
-            )
+    check_device_names(devices)
     with ExitStack() as stack:
         source = None if is_descriptor(config) else open_config(config, stack)
         path = config if source is None else source.place.path

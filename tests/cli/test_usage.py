@@ -51,6 +51,7 @@ def test_there_are_these_commands() -> None:
         "diff",
         "doctor",
         "explain",
+        "export",
         "generate",
         "inject",
         "labels",
@@ -217,7 +218,7 @@ def _expected_annotation(parameter: click.Parameter) -> str:
         return "float"
     if isinstance(parameter.type, click.FloatRange):
         return "float | None"
-    return "str" if isinstance(parameter.default, str) else "str | None"
+    return "str" if parameter.required or isinstance(parameter.default, str) else "str | None"
 
 
 def test_the_environment_sets_every_kind_of_option(tmp_path: Path, make_snapshot: MakeSnapshot) -> None:

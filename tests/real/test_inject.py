@@ -132,7 +132,7 @@ def test_a_hook_of_anyone_s_spec_is_run(engine: Engine, image: Path, bundle: Pat
     hook = {
         "hookName": "createRuntime",
         "path": "/bin/sh",
-        "args": ["sh", "-c", f'echo "$SAYS" >>{trace}'],
+        "args": ["sh", "-c", f'cat >/dev/null; echo "$SAYS" >>{trace}'],
         "env": ["SAYS=hello"],
     }
     device = {"name": "0", "containerEdits": {"hooks": [hook]}}

@@ -1,0 +1,1 @@
+"""Devices of any spec as options or configuration of engines that do not read specs."""
