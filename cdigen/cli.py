@@ -21,6 +21,7 @@ VERBS = {
     "explain": "Show why each entry of the spec is there, what it needs, and what was left out and why.",
     "export": "Give devices to an engine that does not read CDI specs, by its own options or configuration.",
     "generate": "Scan the host, build its spec, validate and write it.",
+    "help": "Show the help of a command, or of cdigen itself.",
     "inject": "Add devices to an OCI runtime configuration: a bundle's config.json, or - for standard input.",
     "labels": "Say what this node should be labelled with in Kubernetes.",
     "lint-image": "Find driver files in an image.",

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cdigen import __version__
+from cdigen.cli import VERBS
 
 pytestmark = pytest.mark.real  # pip downloads the build backend and the dependencies; systemd-analyze has to be there
 
@@ -137,6 +138,11 @@ def test_every_file_of_the_program_and_its_units_is_where_it_belongs(installed: 
         "/usr/lib/cdigen/pyvenv.cfg",
         "/usr/lib/systemd/system/nvidia-mig-manager.service.d/cdigen.conf",
         "/usr/lib/udev/rules.d/72-cdigen.rules",
+        "/usr/share/bash-completion/completions/cdigen",
+        "/usr/share/fish/vendor_completions.d/cdigen.fish",
+        "/usr/share/zsh/site-functions/_cdigen",
+        "/usr/share/man/man1/cdigen.1",
+        *(f"/usr/share/man/man1/cdigen-{verb}.1" for verb in VERBS),
         *(f"/usr/lib/systemd/system/{name}" for name in UNITS),
     }
     assert os.readlink(installed / "usr/lib/cdigen/bin/python") == PYTHON

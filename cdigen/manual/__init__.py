@@ -1,0 +1,1 @@
+"""Manual pages and completion for shells, made of the verbs and their options themselves."""
