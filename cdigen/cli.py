@@ -14,6 +14,7 @@ from cdigen.wording import did_you_mean
 
 VERBS = {
     "check": "Tell whether the spec that the engines will use is still true of this host.",
+    "configure": "Switch CDI on in an engine's own configuration, where its version reads specs only if it is told to.",
     "device-plugin": "Offer the devices of the spec on the disk to the kubelet, by its device plugin API, until told to"
     " end.",
     "diff": "Show what generate would change in a spec, entry by entry; with --facts, what has changed on the host.",

@@ -20,7 +20,7 @@ from cdigen.records import Record
 if TYPE_CHECKING:
     from cdigen.host import View
 
-_CRI = (("plugins", "io.containerd.grpc.v1.cri"), ("plugins", "io.containerd.cri.v1.runtime"), ("plugins", "cri"))
+CRI_TABLES = (("plugins", "io.containerd.grpc.v1.cri"), ("plugins", "io.containerd.cri.v1.runtime"), ("plugins", "cri"))
 """The CRI plugin's table: of configuration version 2, of 3, and of 1."""
 
 _DISABLED_CRI = {"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"}
@@ -101,7 +101,7 @@ class _Reader:
     def docker(self, path: str) -> None:
         self.source = path
         document = self._load(path)
-        self._take(path, _get(document, ("features", "cdi")), _get(document, ("cdi-spec-dirs",)))
+        self._take(path, get_in(document, ("features", "cdi")), get_in(document, ("cdi-spec-dirs",)))
 
     def containers(self) -> None:
         """Read every main file, each followed by its drop-ins."""
@@ -130,7 +130,7 @@ class _Reader:
 
     def _take_containers(self, *paths: str) -> None:
         for path in paths:
-            directories = _get(self._load(path), ("engine", "cdi_spec_dirs"))
+            directories = get_in(self._load(path), ("engine", "cdi_spec_dirs"))
             self._take(path, None, self._without_attributes(path, directories))
 
     def _without_attributes(self, path: str, value: object) -> object:
@@ -151,21 +151,21 @@ class _Reader:
             *self._drop_ins("/usr/lib/crio/crio.conf.d", ""),
             *self._drop_ins("/etc/crio/crio.conf.d", ""),
         ):
-            self._take(path, None, _get(self._load(path), ("crio", "runtime", "cdi_spec_dirs")))
+            self._take(path, None, get_in(self._load(path), ("crio", "runtime", "cdi_spec_dirs")))
 
     def nerdctl(self, path: str) -> None:
         self.source = path
-        self._take(path, None, _get(self._load(path), ("cdi_spec_dirs",)))
+        self._take(path, None, get_in(self._load(path), ("cdi_spec_dirs",)))
 
     def containerd(self, path: str) -> None:
         self.source = path
         document = self._load(path)
         if document is None:
             return
-        version = _get(document, ("version",))
+        version = get_in(document, ("version",))
         self.generation = version if isinstance(version, int) else 1
         self._take_containerd(path, document)
-        imports = _get(document, ("imports",))
+        imports = get_in(document, ("imports",))
         for pattern in imports[:_MAX_FILES] if isinstance(imports, list) else ():
             if isinstance(pattern, str):
                 if not pattern.startswith("/"):  # relative to this file
@@ -176,12 +176,12 @@ class _Reader:
                     self._take_containerd(file, self._load(file))
 
     def _take_containerd(self, path: str, document: object) -> None:
-        disabled = _get(document, ("disabled_plugins",))
+        disabled = get_in(document, ("disabled_plugins",))
         if isinstance(disabled, list) and _DISABLED_CRI & {item for item in disabled if isinstance(item, str)}:
             self.cri_disabled = True
             self.source = path
-        for table in _CRI:
-            self._take(path, _get(document, (*table, "enable_cdi")), _get(document, (*table, "cdi_spec_dirs")))
+        for table in CRI_TABLES:
+            self._take(path, get_in(document, (*table, "enable_cdi")), get_in(document, (*table, "cdi_spec_dirs")))
 
     def _take(self, path: str, enabled: object, directories: object) -> None:
         if enabled is not None:
@@ -231,13 +231,14 @@ class _Reader:
             data = self._system.read(path)
             if data is None or not data.strip():
                 return None
-            return decode_json(data) if path.endswith(".json") else _decode_toml(data)
+            return decode_json(data) if path.endswith(".json") else decode_toml(data)
         except UNREADABLE as error:
             self.damage.append(unreadable("engine", path, error))
             return None
 
 
-def _decode_toml(data: bytes) -> object:
+def decode_toml(data: bytes) -> object:
+    """Return a TOML document; raises ParseError."""
     text = decode_text(data)
     try:
         return tomllib.loads(text)
@@ -245,7 +246,8 @@ def _decode_toml(data: bytes) -> object:
         raise ParseError(f"not TOML: {error}") from error
 
 
-def _get(document: object, keys: tuple[str, ...]) -> object:
+def get_in(document: object, keys: tuple[str, ...]) -> object:
+    """Return what is below `keys` in a document of tables in tables; None if there is nothing."""
     for key in keys:
         if not isinstance(document, dict):
             return None

@@ -194,13 +194,9 @@ def _directories(row: EngineRow, key: Version | None, config: EngineConfig) -> t
 
 
 def _how_to_enable(row: EngineRow, config: EngineConfig) -> Remedy:
-    if row.config == "docker":
-        hint = f'put "features": {{"cdi": true}} into {config.source} and restart docker'
-        return run("systemctl restart docker", hint=hint)
+    if row.config in ("docker", "containerd"):
+        return run(f"cdigen configure {row.name} --write", f"systemctl restart {row.name}")
     table = _CONTAINERD_TABLES.get(config.generation or 2, _CONTAINERD_TABLES[2])
-    if row.config == "containerd":
-        hint = f'put enable_cdi = true below [plugins."{table}"] in {config.source} and restart containerd'
-        return run("systemctl restart containerd", hint=hint)
     template = "config-v3.toml.tmpl" if config.generation == max(_CONTAINERD_TABLES) else "config.toml.tmpl"
     directory = config.source.rpartition("/")[0]
     # Its unit has one name on servers and another on agents.

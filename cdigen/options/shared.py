@@ -49,7 +49,7 @@ class _ModeChoice(_Choice):
         return super().convert("gpu" if value == "nvml" else value, param, ctx)
 
 
-_HOST_ROOT = click.option(
+HOST_ROOT = click.option(
     "--host-root", metavar="DIR", help="Where the host's / is visible to this process.  [default: /]"
 )
 _PROCFS = click.option(
@@ -59,7 +59,7 @@ _SYSFS = click.option(
     "--sysfs", metavar="DIR", help="Where the host's /sys is visible.  [default: below the host root]"
 )
 _ROOT_OPTIONS = (
-    _HOST_ROOT,
+    HOST_ROOT,
     click.option(
         "--driver-root",
         metavar="DIR",
@@ -109,7 +109,7 @@ def _nvml_options(default: str) -> tuple[Callable[[F], F], ...]:
     )
 
 
-HOST_OPTIONS = (_HOST_ROOT, _PROCFS, _SYSFS)
+HOST_OPTIONS = (HOST_ROOT, _PROCFS, _SYSFS)
 """For whoever looks at what a spec names, and at no driver."""
 
 TARGET_OPTIONS = (*_ROOT_OPTIONS, *_nvml_options("auto"))

@@ -47,6 +47,7 @@ WITH_OPTIONS = pytest.mark.parametrize(("command", "option"), OPTIONS, ids=[f"{c
 def test_there_are_these_commands() -> None:
     assert COMMANDS == [
         "check",
+        "configure",
         "device-plugin",
         "diff",
         "doctor",

@@ -131,17 +131,16 @@ def test_an_engine_that_reads_specs_is_ok(program: str, answer: str, line: str, 
             "dockerd",
             "Docker version 26.1.5+dfsg1, build a72d7cd",
             (
-                'docker 26.1.5: /usr/bin/dockerd has CDI switched off -> put "features": {"cdi": true} into'
-                " /etc/docker/daemon.json and restart docker: systemctl restart docker"
+                "docker 26.1.5: /usr/bin/dockerd has CDI switched off"
+                " -> cdigen configure docker --write && systemctl restart docker"
             ),
         ),
         (
             "containerd",
             "containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6",
             (
-                "containerd 1.7.24: /usr/bin/containerd has CDI switched off -> put enable_cdi = true below"
-                ' [plugins."io.containerd.grpc.v1.cri"] in /etc/containerd/config.toml and restart'
-                " containerd: systemctl restart containerd"
+                "containerd 1.7.24: /usr/bin/containerd has CDI switched off"
+                " -> cdigen configure containerd --write && systemctl restart containerd"
             ),
         ),
     ],
@@ -164,8 +163,8 @@ def test_docker_is_switched_by_its_features_and_told_its_directories() -> None:
 
     found, engines = engines_of(docker({"features": {"cdi": False}}), "Docker version 28.2.2, build x")
     assert found[0] == (
-        "warning engine docker 28.2.2: /usr/sbin/dockerd has CDI switched off in /etc/docker/daemon.json -> put"
-        ' "features": {"cdi": true} into /etc/docker/daemon.json and restart docker: systemctl restart docker'
+        "warning engine docker 28.2.2: /usr/sbin/dockerd has CDI switched off in /etc/docker/daemon.json"
+        " -> cdigen configure docker --write && systemctl restart docker"
     )
     assert engines == ()
 
@@ -212,9 +211,7 @@ def test_containerd_reads_what_its_file_imports() -> None:
 
     assert found[0] == (
         "warning engine containerd 2.0.0: /usr/bin/containerd has CDI switched off in"
-        " /etc/containerd/conf.d/b.toml -> put"
-        ' enable_cdi = true below [plugins."io.containerd.cri.v1.runtime"] in /etc/containerd/conf.d/b.toml and'
-        " restart containerd: systemctl restart containerd"
+        " /etc/containerd/conf.d/b.toml -> cdigen configure containerd --write && systemctl restart containerd"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tomllib
 from typing import TYPE_CHECKING
 
 from cdigen.engines.engines import Engine, check_engines, find_programs, version_commands
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BOTH = ("/etc/cdi", "/var/run/cdi")
-CRI = '[plugins."io.containerd.grpc.v1.cri"]\n'
 
 
 def test_podman_of_this_machine_is_run_and_known() -> None:
@@ -72,13 +72,24 @@ def test_debians_engines_are_judged_by_their_real_versions_and_files(tmp_path: P
 
     for directory in ("etc/containerd", "etc/docker"):
         shutil.copytree(root / directory, tmp_path / directory)
-    (tmp_path / "etc/docker/daemon.json").write_text('{"features": {"cdi": true}}')
-    config = tmp_path / "etc/containerd/config.toml"
-    text = config.read_text()
-    assert CRI in text
-    config.write_text(text.replace(CRI, f"{CRI}enable_cdi = true\n"))
+    for name in ("usr/sbin/dockerd", "usr/bin/containerd"):  # to be found; it is not run there
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch(0o755)
+    for directory in ("proc", "sys"):
+        (tmp_path / directory).mkdir()
+    for engine in ("docker", "containerd"):
+        run_cdigen("configure", engine, "--write", "--host-root", str(tmp_path))
 
     levels, engines = look_at(root, tmp_path)
 
     assert levels == {"podman 5.4": "ok", "buildah 1.39": "ok", "docker 26.1": "ok", "containerd 1.7": "ok"}
     assert [engine.directories for engine in engines] == [BOTH, ("/etc/cdi",), BOTH, BOTH]
+
+    # and so say the engines themselves
+    there = ["bwrap", "--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run"]
+    for name in ("docker", "containerd"):
+        there += ["--ro-bind", str(tmp_path / "etc" / name), f"/etc/{name}"]
+    run([*there, "dockerd", "--validate"])
+    dump = tomllib.loads(run([*there, "containerd", "config", "dump"]))
+    assert dump["plugins"]["io.containerd.grpc.v1.cri"]["enable_cdi"] is True
+    assert dump["plugins"]["io.containerd.grpc.v1.cri"]["cni"]["conf_dir"] == "/etc/cni/net.d"
