@@ -321,3 +321,15 @@ def test_a_link_does_not_lead_out_of_the_host(host: Path, tmp_path_factory: pyte
     assert run.code != 0
     assert outside.read_text() == "{}"
     assert list(outside.parent.iterdir()) == [outside]
+
+
+def test_a_writer_that_was_killed_after_the_copy_has_left_nothing_to_undo(host: Path) -> None:
+    path = host / "etc/docker/daemon.json"
+    for one in (path, host / "etc/docker/daemon.json.before-cdigen"):
+        one.write_text("{}")
+
+    run = run_program("configure", "docker", "--host-root", str(host), "--undo", "--write")
+
+    assert (run.code, run.out) == (0, "")
+    assert run.err == "cdigen: nothing to undo: /etc/docker/daemon.json does not switch CDI on\n"
+    assert path.read_text() == "{}"
