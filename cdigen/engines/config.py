@@ -20,10 +20,14 @@ from cdigen.records import Record
 if TYPE_CHECKING:
     from cdigen.host import View
 
-CRI_TABLES = (("plugins", "io.containerd.grpc.v1.cri"), ("plugins", "io.containerd.cri.v1.runtime"), ("plugins", "cri"))
-"""The CRI plugin's table: of configuration version 2, of 3, and of 1."""
+CRI_TABLES = {
+    2: ("plugins", "io.containerd.grpc.v1.cri"),
+    3: ("plugins", "io.containerd.cri.v1.runtime"),
+    1: ("plugins", "cri"),
+}
+"""The CRI plugin's table by the version of the configuration, in the order in which they are read."""
 
-_DISABLED_CRI = {"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"}
+_DISABLED_CRI = {name for _, name in CRI_TABLES.values()}
 _MAX_FILES = 64
 
 _CONTAINERS = ("/usr/share/containers", "/etc/containers", "/root/.config/containers")
@@ -180,7 +184,7 @@ class _Reader:
         if isinstance(disabled, list) and _DISABLED_CRI & {item for item in disabled if isinstance(item, str)}:
             self.cri_disabled = True
             self.source = path
-        for table in CRI_TABLES:
+        for table in CRI_TABLES.values():
             self._take(path, get_in(document, (*table, "enable_cdi")), get_in(document, (*table, "cdi_spec_dirs")))
 
     def _take(self, path: str, enabled: object, directories: object) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.catalog.engines import BOTH, ENGINES, PLACES, at
 from cdigen.diagnosis import NOT_RECORDED, Diagnosis, diagnosis, run
-from cdigen.engines.config import read_config
+from cdigen.engines.config import CRI_TABLES, read_config
 from cdigen.findings import Remedy
 from cdigen.host import UNREADABLE
 from cdigen.records import Record
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _VERSION = re.compile(r"(?<![\w.])v?((\d{1,5})\.(\d{1,5})(?:\.\d{1,5})?)")
 
-_CONTAINERD_TABLES = {2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.runtime"}
+_NEWEST = max(CRI_TABLES)
+"""The version of containerd's configuration with which CDI is on by itself."""
 
 
 class Program(Record):
@@ -179,7 +180,7 @@ def _is_enabled(row: EngineRow, key: Version | None, config: EngineConfig) -> bo
     if config.enabled is not None:
         return config.enabled
     if row.config in ("k3s", "rke2"):
-        return None if config.generation is None else config.generation >= max(_CONTAINERD_TABLES)
+        return None if config.generation is None else config.generation >= _NEWEST
     if row.on_since is None:
         return True
     return None if key is None else key >= row.on_since
@@ -196,8 +197,9 @@ def _directories(row: EngineRow, key: Version | None, config: EngineConfig) -> t
 def _how_to_enable(row: EngineRow, config: EngineConfig) -> Remedy:
     if row.config in ("docker", "containerd"):
         return run(f"cdigen configure {row.name} --write", f"systemctl restart {row.name}")
-    table = _CONTAINERD_TABLES.get(config.generation or 2, _CONTAINERD_TABLES[2])
-    template = "config-v3.toml.tmpl" if config.generation == max(_CONTAINERD_TABLES) else "config.toml.tmpl"
+    is_newest = config.generation == _NEWEST
+    _, table = CRI_TABLES[_NEWEST if is_newest else 2]
+    template = "config-v3.toml.tmpl" if is_newest else "config.toml.tmpl"
     directory = config.source.rpartition("/")[0]
     # Its unit has one name on servers and another on agents.
     return Remedy(f'put enable_cdi = true below [plugins."{table}"] in {directory}/{template} and restart {row.name}')

@@ -66,13 +66,12 @@ def _containerd(data: bytes) -> bytes:
 
 def _find_table(document: object) -> tuple[str, str]:
     """Return the CRI plugin's table: the one that says something of CDI, else that of the file's version."""
-    for table in CRI_TABLES:
+    for table in CRI_TABLES.values():
         if get_in(document, (*table, "enable_cdi")) is not None:
             return table
     version = get_in(document, ("version",))
-    if not isinstance(version, int):
-        return CRI_TABLES[2]  # a file without a version is of version 1
-    return {3: CRI_TABLES[1], 2: CRI_TABLES[0]}.get(version, CRI_TABLES[2])
+    # A file without a version is of version 1.
+    return CRI_TABLES.get(version, CRI_TABLES[1]) if isinstance(version, int) else CRI_TABLES[1]
 
 
 def _put(lines: list[str], name: str) -> None:

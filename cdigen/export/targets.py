@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cdigen.errors import IncompleteError, one_line
 from cdigen.findings import Finding
-from cdigen.records import Record, to_dict
+from cdigen.records import Record, replace, to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -65,8 +65,7 @@ def render_for(name: str, injection: Injection) -> tuple[tuple[str, ...], tuple[
             raise _cannot(name, f"{node.host_path} cannot have another path in the container ({node.container_path})")
     message = f"{left} names of DRM nodes by path are left out, which {name} cannot be told"
     finding = Finding(level="note", code="left-out", subject=_BY_PATH, message=message)
-    kept = type(injection)(**{**to_dict(injection), "nodes": tuple(nodes)})
-    return tuple(target.render(kept)), (finding,) if left else ()
+    return tuple(target.render(replace(injection, nodes=tuple(nodes)))), (finding,) if left else ()
 
 
 def _can_be_left_out(target: Target, node: Node) -> bool:

@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from cdigen.kubernetes.resources import name_of_profile
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -76,7 +78,7 @@ def _labels(inventory: Inventory, strategy: MigStrategy) -> Iterator[tuple[str, 
 def _mixed_labels(gpus: tuple[Gpu, ...], model: str) -> Iterator[tuple[str, str]]:
     profiles = Counter(mig.profile for gpu in gpus for mig in gpu.mig or () if mig.profile is not None)
     for profile, number in sorted(profiles.items()):
-        resource = f"mig-{profile.replace('+', '.')}"
+        resource = name_of_profile(profile)
         yield f"{resource}.count", str(number)
         yield f"{resource}.product", f"{model}-MIG-{profile}"
 

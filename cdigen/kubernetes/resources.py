@@ -56,9 +56,14 @@ def choose_resources(
     domain = name.partition("/")[0]
     for device in mig:
         if device not in nameless:
-            resource = f"{domain}/mig-{str(device.profile).replace('+', '.')}"
+            resource = f"{domain}/{name_of_profile(str(device.profile))}"
             resources[resource] = (*resources.get(resource, ()), device)
     return resources, tuple(_nameless(nameless))
+
+
+def name_of_profile(profile: str) -> str:
+    """Return what the devices of a MIG profile are called in Kubernetes, where names have no `+`."""
+    return f"mig-{profile.replace('+', '.')}"
 
 
 def _has_profile(device: OfferedDevice) -> bool:

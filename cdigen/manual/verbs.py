@@ -62,14 +62,19 @@ def describe(verbs: Iterable[tuple[str, str, click.Command]]) -> tuple[VerbText,
     return tuple(_describe(name, summary, command) for name, summary, command in verbs)
 
 
+def paragraphs_of(command: click.Command) -> tuple[str, ...]:
+    """Return the paragraphs of a command's help, each one line."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    return tuple(" ".join(part.replace("\b", "").split()) for part in paragraphs)
+
+
 def _describe(name: str, summary: str, command: click.Command) -> VerbText:
     context = click.Context(command, info_name=name)
-    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     return VerbText(
         name=name,
         summary=summary.rstrip("."),
         usage=" ".join(command.collect_usage_pieces(context)),
-        paragraphs=tuple(" ".join(part.replace("\b", "").split()) for part in paragraphs),
+        paragraphs=paragraphs_of(command),
         options=tuple(_option(one, context) for one in command.get_params(context) if isinstance(one, click.Option)),
         takes_file=any(isinstance(one, click.Argument) for one in command.params),
     )

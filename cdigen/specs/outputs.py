@@ -22,7 +22,7 @@ class Outputs:
 
     def __init__(self, target: Target, main_mode: str, output: str | None = None) -> None:
         """Take the mode of the main spec and its file, None for the host's own; "-" is standard output."""
-        self.root = None if output is not None else root_of(target)
+        self.root = None if output is not None else root_of(target.host_root)
         self._main_mode = main_mode
         self._output = output
         self._host_paths: dict[str, str] = {}
@@ -52,10 +52,9 @@ class Outputs:
         return one_line(path) if host_path is None else f"{one_line(path)} ({host_path} on the host)"
 
 
-def root_of(target: Target) -> str | None:
+def root_of(host_root: str | None) -> str | None:
     """Return where this process sees the `/` of a live host; None for its own."""
-    root = target.host_root
-    return None if root is None or os.path.realpath(root) == "/" else root
+    return None if host_root is None or os.path.realpath(host_root) == "/" else host_root
 
 
 def view_below(root: str) -> View:

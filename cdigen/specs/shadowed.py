@@ -33,7 +33,7 @@ def find_shadowed(target: Target, host: Host, written: Mapping[str, Sequence[str
         host: that host, of which nothing is remembered from before it was written to.
         written: the qualified names of the devices in each of our files, by its path as this process sees it.
     """
-    root = root_of(target) or "/"
+    root = root_of(target.host_root) or "/"
     view = View(host)
     try:
         directories = {view.resolve(directory): directory for directory in DEFAULT_DIRECTORIES}

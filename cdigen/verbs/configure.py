@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import stat
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from cdigen.records import Record
 from cdigen.report import emit, say
 from cdigen.session.context import open_context
 from cdigen.session.target import Target, open_session
-from cdigen.specs.outputs import place_below
+from cdigen.specs.outputs import place_below, root_of
 from cdigen.walk import open_place
 from cdigen.write import FILE_MODE, refusing, remove_file, write_file
 
@@ -60,7 +59,7 @@ def command(engine: str, write: bool, undo: bool, host_root: str | None) -> int:
     if not write:
         _show(change)
         return 0
-    root = host_root if host_root is not None and os.path.realpath(host_root) != "/" else None
+    root = root_of(host_root)
     place, backup = (
         path if root is None else place_below(context.views.system, root, path)
         for path in (change.path, change.path + _BACKUP)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, cast
 
 import click
@@ -47,10 +46,10 @@ def command(context: click.Context, verb: str | None, as_man: bool, shell: str |
         )
     if as_man:
         from cdigen.manual.man import render_main, render_verb
+        from cdigen.manual.verbs import paragraphs_of
 
         found = {one.name: one for one in _describe_all(group, top)}
-        paragraphs = [" ".join(part.split()) for part in inspect.cleandoc(group.help or "").split("\n\n")]
-        page = render_main(paragraphs, tuple(found.values())) if verb is None else render_verb(found[verb])
+        page = render_main(paragraphs_of(group), tuple(found.values())) if verb is None else render_verb(found[verb])
         emit_bytes(page.encode())
         return 0
     shown = group if verb is None else group.get_command(top, verb) or group

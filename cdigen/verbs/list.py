@@ -173,7 +173,7 @@ def _list_spec(path: str, *, as_json: bool) -> int:
 
 def _list_all(target: Target, *, spec_dirs: Sequence[str], as_json: bool) -> int:
     """Report the devices of all specs in these directories of the host, the one that counts more last."""
-    root = root_of(target)
+    root = root_of(target.host_root)
     directories: Sequence[str] = spec_dirs or DEFAULT_DIRECTORIES
     if root is not None:
         view = view_below(root)

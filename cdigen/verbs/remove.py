@@ -17,7 +17,7 @@ from cdigen.options.shared import JSON
 from cdigen.report import emit_json, say
 from cdigen.specs.header import HEAD_BYTES, RECORD_DIRECTORY, is_ours, may_become_ours
 from cdigen.specs.outcome import Outcome, failed
-from cdigen.specs.outputs import place_below, view_below
+from cdigen.specs.outputs import place_below, root_of, view_below
 from cdigen.specs.ownership import find_own
 from cdigen.walk import Place, UnfitPathError, open_directory, open_place, reopen
 from cdigen.write import READ_FLAGS, remove_at
@@ -72,11 +72,10 @@ def command(
             code="conflicting-options",
         )
     own: tuple[str, ...] = (*DEFAULT_DIRECTORIES, RECORD_DIRECTORY)
-    root = None
-    if host_root is not None and os.path.realpath(host_root) != "/":
-        root = host_root
-        view = view_below(host_root)
-        own = tuple(place_below(view, host_root, directory) for directory in own)
+    root = root_of(host_root)
+    if root is not None:
+        view = view_below(root)
+        own = tuple(place_below(view, root, directory) for directory in own)
     directories = tuple(spec_dirs) or own
     if files:
         outcomes = [_remove_named(path, dry_run) for path in dict.fromkeys(files)]

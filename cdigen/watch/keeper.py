@@ -58,7 +58,7 @@ class Keeper:
     def __init__(self, settings: Settings) -> None:
         """Take the settings; nothing is looked at yet."""
         self._settings = settings
-        self._root = root_of(settings.target)
+        self._root = root_of(settings.target.host_root)
         self._woken = asyncio.Event()
         self._ended = asyncio.Event()
         self._status: Status | None = None
